@@ -1,0 +1,104 @@
+"""The plan: the contract between what decides and what obeys. One flat record per host.
+
+A plan holds no secret. It can be saved, reviewed, diffed and applied later.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class PlannedModel(BaseModel):
+    """One model on one host. Memory is MiB."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tag: str
+    purposes: tuple[str, ...]
+    quantization: str
+    context_length: int
+    """Tokens per request (per slot)."""
+    parallel: int
+    download_mib: int
+    weights_mib: int
+    kv_cache_mib: int
+    """KV cache and recurrent state, all slots together."""
+    compute_mib: int
+    gpu_mib: int
+    """Expected on the GPU, everything together; 0 on the CPU."""
+    ram_mib: int
+    """Expected in the host's RAM."""
+    gpu_share: float
+    """Planned part of the model on the GPU: 1.0 all, 0.0 none."""
+    reason: str
+    """One sentence."""
+
+
+class Plan(BaseModel):
+    """What a host will be. Every setting of Ollama is explicit, so that an upgrade cannot move a default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    note: str
+    server_name: str
+    url: str
+    """https://NAME[:PORT]/"""
+    address: str
+    """Where clients and tests connect: the inventory's address of the host."""
+    certificate_names: tuple[str, ...]
+    """DNS names and IP addresses in the host's certificate."""
+    http_port: int
+    https_port: int
+
+    accelerator: Literal["cuda", "cpu"]
+    """What the models are planned to run on."""
+    hardware: str
+    """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""
+    memory_total_mib: int
+    """Memory the models share: the GPUs' sum, or the RAM on a CPU host."""
+
+    ollama_version: str
+    ollama_archive_url: str
+    ollama_archive_sha256: str
+    ollama_without: tuple[str, ...]
+    """Folders of the archive this host does not need ("lib/ollama/cuda_v12", …)."""
+    ollama_models_dir: str
+    ollama_port: int
+    ollama_context_length: int
+    ollama_num_parallel: int
+    ollama_max_loaded_models: int
+    ollama_kv_cache_type: str
+    ollama_flash_attention: bool
+    ollama_keep_alive: str
+    ollama_nvidia: bool
+    """The unit waits for NVIDIA's devices and may open them."""
+    replace_existing_ollama: bool
+
+    models: tuple[PlannedModel, ...]
+    disk_reserve_mib: int
+    min_tokens_per_second: float
+
+    open_webui: bool
+    open_webui_version: str
+    open_webui_port: int
+    open_webui_admin_email: str
+    open_webui_default_model: str | None
+    open_webui_embedding_model: str | None
+
+    reasons: tuple[str, ...]
+    """Why the host is planned as it is, beyond its models."""
+    warnings: tuple[str, ...]
+    """What is wrong or weaker than it could be, each with the command that mends it."""
+    problems: tuple[str, ...]
+    """What forbids applying this plan; `up` leaves the host alone."""
+
+    @property
+    def chat_models(self) -> tuple[PlannedModel, ...]:
+        """Models that generate text."""
+        return tuple(m for m in self.models if m.purposes != ("embedding",))
+
+    @property
+    def embedding_models(self) -> tuple[PlannedModel, ...]:
+        """Models that embed."""
+        return tuple(m for m in self.models if m.purposes == ("embedding",))
