@@ -1,0 +1,29 @@
+# The only commands one needs: make demo · make test · make lint  (make unit: the tests that need no hosts)
+# Each installs what it needs, system packages included; see .ci/prepare.
+
+VENV := .venv
+RUN := $(VENV)/bin
+
+.PHONY: demo test unit lint format clean prepare
+
+demo: prepare
+	@$(RUN)/inhouse demo
+
+test: unit
+	@.ci/lab-tests
+
+unit: prepare
+	@$(RUN)/pytest -q -m "not lab" tests
+
+lint: prepare
+	@.ci/lint
+
+format: prepare
+	@$(RUN)/ruff format . && $(RUN)/ruff check --fix .
+
+prepare:
+	@.ci/prepare
+
+clean: prepare
+	@$(RUN)/inhouse lab down --all
+	@rm -rf $(VENV)

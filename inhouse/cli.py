@@ -1,0 +1,333 @@
+"""The commands: parse, call, print, exit. What they do is in the modules they import."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from inhouse import __version__
+from inhouse.console import Progress, for_people
+from inhouse.errors import HostError, InhouseError, InventoryError
+
+if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse plan --hardware` answers at once
+    from inhouse.inventory import Inventory
+    from inhouse.planner.plan import Plan
+
+app = typer.Typer(
+    help="Bare Linux hosts to a working, tested private AI service.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lab_app = typer.Typer(help="Throw-away hosts with pretended hardware, to rehearse on.", no_args_is_help=True)
+app.add_typer(lab_app, name="lab")
+
+NOTHING_TO_DO, FAILED, CHANGES_PENDING, INTERRUPTED = 0, 1, 2, 130
+
+InventoryPath = Annotated[
+    Path | None, typer.Argument(help="Folder in Ansible's inventory format. Default: inventories/local, this machine.")
+]
+Limit = Annotated[str | None, typer.Option(help="Only these hosts or groups, with commas between them.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+
+
+@app.callback()
+def main(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """Common options."""
+    context.obj = debug
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Folder of the inventory to begin or to complete.")]) -> None:
+    """Write a starter inventory, with secrets made and encrypted."""
+    from inhouse.init import init as write_inventory
+
+    with errors_as_paragraphs():
+        for line in write_inventory(folder):
+            typer.echo(line)
+
+
+@app.command()
+def facts(inventory: InventoryPath = None, limit: Limit = None, as_json: AsJson = False) -> None:
+    """Show hardware and software of every host."""
+    from inhouse.facts.show import as_record, facts_view
+    from inhouse.survey import gather_facts
+
+    with errors_as_paragraphs():
+        console = for_people(quiet=as_json)
+        found, errors = gather_facts(load(inventory, limit), Progress(console))
+        if as_json:
+            typer.echo(json.dumps({"hosts": {name: as_record(one) for name, one in found.items()}, "errors": texts(errors)}))
+        else:
+            for one in found.values():
+                console.print(facts_view(one))
+            show_errors(errors)
+        raise typer.Exit(FAILED if errors else 0)
+
+
+@app.command()
+def plan(
+    inventory: InventoryPath = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+    hardware: Annotated[
+        str | None, typer.Option(help="Plan for hardware you only think of: 'rtx-4090 x2, ram 128, disk 500'.")
+    ] = None,
+) -> None:
+    """Show what would be chosen, why, and what would change. Exit 0: nothing to do, 2: changes pending, 1: error."""
+    with errors_as_paragraphs():
+        raise typer.Exit(plan_imagined(hardware, as_json) if hardware else plan_hosts(inventory, limit, as_json))
+
+
+def plan_imagined(hardware: str, as_json: bool) -> int:
+    """Answer what hardware that need not exist could run."""
+    from inhouse.planner.choose import make_plan
+    from inhouse.planner.hardware import imagined_host, parse
+    from inhouse.planner.show import plan_view
+
+    found = parse(hardware)
+    made = make_plan(imagined_host(), found)
+    if as_json:
+        typer.echo(made.model_dump_json(indent=2))
+    else:
+        for_people().print(plan_view(made))
+    return FAILED if made.problems else 0
+
+
+def plan_hosts(inventory: Path | None, limit: str | None, as_json: bool) -> int:
+    """Plan for the hosts of an inventory, and ask them what would change."""
+    from inhouse.planner.show import plan_view
+    from inhouse.runners import run_pyinfra
+    from inhouse.summary import print_changes
+    from inhouse.survey import survey
+
+    console = for_people(quiet=as_json)
+    progress = Progress(console)
+    found = survey(load(inventory, limit), progress)
+    pending = {}
+    if found.inventory.secrets is not None and found.applicable:
+        progress.step("What would change (nothing is changed now)")
+        pending = run_pyinfra(found.inventory, found.applicable, dry=True)
+    if as_json:
+        record = {
+            "hosts": {name: made.model_dump(mode="json") for name, made in found.plans.items()},
+            "changes": {name: result.model_dump(mode="json") for name, result in pending.items()},
+            "errors": texts(found.errors),
+        }
+        typer.echo(json.dumps(record, indent=2))
+    else:
+        for made in found.plans.values():
+            console.print(plan_view(made))
+        print_changes(console, pending)
+        if found.inventory.secrets is None:
+            console.print(f"Secrets are not made yet. Run: inhouse init {found.inventory.path}", highlight=False)
+        show_errors(found.errors)
+    if found.errors or any(made.problems for made in found.plans.values()) or any(r.error for r in pending.values()):
+        return FAILED
+    return CHANGES_PENDING if not pending or any(r.changes for r in pending.values()) else NOTHING_TO_DO
+
+
+@app.command()
+def up(
+    inventory: InventoryPath = None,
+    limit: Limit = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Hosts at a time; a failing host stops the batches after it.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing anything.")] = False,
+) -> None:
+    """Facts, plan, deploys and smoke tests: from bare hosts to a service that is known to work."""
+    from inhouse.planner.show import plan_view
+    from inhouse.summary import print_outcome
+    from inhouse.survey import survey
+    from inhouse.up import apply
+
+    with errors_as_paragraphs():
+        console = for_people()
+        progress = Progress(console)
+        hosts = load(inventory, limit, secrets_needed=True)
+        found = survey(hosts, progress)
+        for made in found.plans.values():
+            console.print(plan_view(made))
+        show_errors(found.errors)
+        if not yes and sys.stdin.isatty() and not typer.confirm(f"Apply this to {len(found.applicable)} hosts?"):
+            raise typer.Exit(FAILED)
+        outcome = apply(found, progress, batch)
+        print_outcome(console, outcome)
+        raise typer.Exit(0 if outcome.ok else FAILED)
+
+
+@app.command()
+def verify(
+    inventory: InventoryPath = None,
+    limit: Limit = None,
+    as_json: AsJson = False,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML to this file.")] = None,
+) -> None:
+    """Run the smoke tests on every host. Exit 0: all pass, 1: not."""
+    from inhouse.smoke.run import write_junit
+    from inhouse.summary import print_smoke
+    from inhouse.up import verify as run_smoke
+
+    with errors_as_paragraphs():
+        console = for_people(quiet=as_json)
+        progress = Progress(console)
+        hosts = load(inventory, limit, secrets_needed=True)
+        results = run_smoke(hosts, plans_to_verify(hosts, progress), progress)
+        if junit is not None:
+            write_junit(results, junit)
+        if as_json:
+            typer.echo(json.dumps({name: result.model_dump(mode="json") for name, result in results.items()}, indent=2))
+        else:
+            print_smoke(console, results.values())
+        missing = [host.name for host in hosts.hosts if host.name not in results]
+        raise typer.Exit(0 if not missing and all(result.ok for result in results.values()) else FAILED)
+
+
+def plans_to_verify(inventory: Inventory, progress: Progress) -> list[Plan]:
+    """Return what was applied to each host, or, for hosts that others deployed, what would be planned now."""
+    from inhouse.state import applied_plans
+    from inhouse.survey import survey
+
+    applied = applied_plans(inventory)
+    unknown = inventory.limited_to([host.name for host in inventory.hosts if host.name not in applied])
+    found = survey(unknown, progress) if unknown.hosts else None
+    if found is not None:
+        show_errors(found.errors)
+        applied |= found.plans
+    return [applied[host.name] for host in inventory.hosts if host.name in applied]
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep/--down", help="Leave the hosts running at the end, or remove them.")] = True,
+) -> None:
+    """Three throw-away hosts, everything deployed on them, and a link to click."""
+    from inhouse.demo import demo as run_demo
+
+    with errors_as_paragraphs():
+        raise typer.Exit(run_demo(for_people(), keep=keep))
+
+
+@lab_app.command("up")
+def lab_up(
+    hosts: Annotated[
+        list[str] | None, typer.Argument(help="PROFILE or NAME=PROFILE, each optionally with @bookworm or @trixie.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the lab; several can run side by side.")] = "lab",
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the inventory of its hosts is written. Default: inventories/NAME.")
+    ] = None,
+    ollama_release: Annotated[
+        Path | None, typer.Option(help="A real release archive, served in place of the stand-in.")
+    ] = None,
+) -> None:
+    """Make throw-away hosts and an inventory of them."""
+    from inhouse.lab import lab as labs
+    from inhouse.lab.profiles import default_hosts, parse_hosts
+
+    with errors_as_paragraphs():
+        progress = Progress(for_people())
+        wanted = parse_hosts(hosts) if hosts else default_hosts()
+        written = labs.up(name, wanted, folder or Path("inventories") / name, ollama_release, progress.line)
+        typer.echo(f"Ready. Try: inhouse plan {written}")
+
+
+@lab_app.command("down")
+def lab_down(name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab") -> None:
+    """Remove a lab's hosts and every trace of them."""
+    from inhouse.lab import lab as labs
+
+    with errors_as_paragraphs():
+        labs.down(name)
+
+
+@lab_app.command("list")
+def lab_list() -> None:
+    """List labs and their hosts."""
+    from inhouse.lab import lab as labs
+
+    with errors_as_paragraphs():
+        for line in labs.listing():
+            typer.echo(line)
+
+
+@lab_app.command("fault")
+def lab_fault(
+    host: Annotated[str, typer.Argument(help="A host of the lab, or `registry`.")],
+    fault: Annotated[str, typer.Argument(help="What to do wrong from now on; `none` ends it.")],
+    name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab",
+) -> None:
+    """Tell a stand-in to misbehave."""
+    from inhouse.lab.faults import set_fault
+
+    with errors_as_paragraphs():
+        set_fault(name, host, fault)
+
+
+def load(path: Path | None, limit: str | None, *, secrets_needed: bool = False) -> Inventory:
+    """Read the inventory, and reduce it to the hosts and groups that `limit` names."""
+    from inhouse.inventory import load as read
+    from inhouse.paths import default_inventory
+
+    inventory = read(path or default_inventory())
+    if secrets_needed and inventory.secrets is None:
+        raise InventoryError(
+            f"{inventory.path} has no secrets yet (administrator's password, API token, fleet CA). "
+            f"They are made and encrypted once. Run: inhouse init {inventory.path}"
+        )
+    return inventory.limited_to(limit.split(",")) if limit else inventory
+
+
+def texts(errors: Mapping[str, HostError]) -> dict[str, str]:
+    """Return the errors' messages by host."""
+    return {name: error.message for name, error in errors.items()}
+
+
+def show_errors(errors: Mapping[str, HostError]) -> None:
+    """Print each host's error as a paragraph on standard error."""
+    for error in errors.values():
+        for_people(quiet=True).print(f"{error}", style="red", markup=False, highlight=False)
+
+
+@contextmanager
+def errors_as_paragraphs() -> Iterator[None]:
+    """Turn our errors into one clear paragraph, and Ctrl-C into a word on how to go on."""
+    try:
+        yield
+    except InhouseError as error:
+        if typer_debug():
+            raise
+        fail(f"Error: {error}", FAILED)
+    except KeyboardInterrupt:
+        fail("Interrupted. Nothing is lost: run the same command again, it goes on where it stopped.", INTERRUPTED)
+
+
+def typer_debug() -> bool:
+    """Whether --debug was given."""
+    import click
+
+    return bool(click.get_current_context().find_root().obj)
+
+
+def fail(text: str, code: int) -> NoReturn:
+    """Print `text` on standard error and exit with `code`."""
+    for_people(quiet=True).print(text, style="red", markup=False, highlight=False)
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,49 @@
+"""Where everything meant for a person is printed, and how progress is shown on a terminal and in a log file."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Shows what is going on: a live bar on a terminal, a line per finished thing elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def step(self, text: str) -> None:
+        """Begin a new part of the story."""
+        self.console.print(f"[bold]{text}[/bold]")
+
+    def line(self, text: str) -> None:
+        """Show one line of a running part, as it is."""
+        self.console.print(text, markup=False, highlight=False)
+
+    @contextmanager
+    def counter(self, title: str, total: int) -> Iterator[Callable[[str], None]]:
+        """Count `total` things; call the yielded function with the name of each that is done."""
+        if not self.console.is_terminal:
+            finished: list[str] = []
+
+            def report(name: str) -> None:
+                finished.append(name)
+                self.line(f"{title}: {len(finished)} of {total} ({name})")
+
+            yield report
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with RichProgress(*columns, console=self.console, transient=True) as bar:
+            task = bar.add_task(title, total=total)
+
+            def advance(name: str) -> None:
+                bar.update(task, advance=1, description=f"{title}: {name}")
+
+            yield advance
+
+
+def for_people(*, quiet: bool = False) -> Console:
+    """Return the console for a person; standard error, so that standard output stays clean, when `quiet`."""
+    return Console(stderr=quiet, soft_wrap=False)

@@ -1,0 +1,118 @@
+"""`inhouse demo`: three throw-away hosts, everything deployed on them, and a link to click."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
+from inhouse.console import Progress
+from inhouse.errors import LabError
+from inhouse.inventory import Inventory, load
+from inhouse.lab import lab as labs
+from inhouse.settings import HostSettings
+from inhouse.summary import print_outcome
+from inhouse.survey import survey
+from inhouse.up import Outcome, apply
+
+LAB_NAME = "demo"
+_PROBE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Which hosts the demo makes, and what is real about them."""
+
+    hosts: dict[str, str]
+    upstream: bool
+    """Whether Ollama and its models come from their makers."""
+
+    @property
+    def truth(self) -> str:
+        """One sentence for the first and the last line."""
+        if self.upstream:
+            return (
+                "Real Ollama and two tiny real models, from their makers; the hosts are containers with pretended hardware, "
+                "and the GPU is Mesa's software Vulkan device."
+            )
+        return (
+            "Ollama's release host does not answer here: a stand-in takes the place of Ollama's server, with the real "
+            "llama.cpp engine and one real 270M model under every model's name. Answers are generated, not canned; "
+            "hardware, model sizes and GPU shares are pretended."
+        )
+
+
+STAND_IN = Cast({"cpu-small": "cpu-small", "rtx-4090": "rtx-4090", "old-driver": "old-driver"}, upstream=False)
+UPSTREAM = Cast({"cpu-small": "cpu-small", "rtx-4090": "software-gpu", "old-driver": "old-driver"}, upstream=True)
+
+
+def demo(console: Console, *, keep: bool) -> int:
+    """Make the hosts, deploy, test, and say where to click. Return the exit code.
+
+    Where no container can be started, say why, and show what needs no hosts.
+    """
+    cast = UPSTREAM if release_host_answers() else STAND_IN
+    console.print(cast.truth)
+    progress = Progress(console)
+    try:
+        folder = labs.up(LAB_NAME, cast.hosts, Path("inventories") / LAB_NAME, on_step=progress.line, upstream=cast.upstream)
+    except LabError as error:
+        console.print(str(error), style="red", markup=False)
+        show_this_machine(console, progress)
+        return 1
+    inventory = load(folder)
+    outcome = apply(survey(inventory, progress), progress)
+    print_outcome(console, outcome)
+    if keep:
+        console.print(how_to_go_on(inventory, outcome))
+    else:
+        labs.down(LAB_NAME)
+    console.print(cast.truth)
+    return 0 if outcome.ok else 1
+
+
+def release_host_answers() -> bool:
+    """Whether Ollama's releases can be fetched from here."""
+    mirror = HostSettings().ollama_mirror
+    try:
+        answer = httpx.get(f"{mirror}/v{OLLAMA_DEFAULT_VERSION}/sha256sum.txt", timeout=_PROBE_SECONDS, follow_redirects=True)
+    except httpx.HTTPError:
+        return False
+    return answer.is_success
+
+
+def show_this_machine(console: Console, progress: Progress) -> None:
+    """Show this machine's hardware, what it could run and why: that needs no lab."""
+    from inhouse.facts.show import facts_view
+    from inhouse.paths import default_inventory
+    from inhouse.planner.show import plan_view
+
+    console.print("What needs no hosts: this machine, and what it could run.")
+    found = survey(load(default_inventory()), progress)
+    for facts in found.facts.values():
+        console.print(facts_view(facts))
+    for plan in found.plans.values():
+        console.print(plan_view(plan))
+
+
+def how_to_go_on(inventory: Inventory, outcome: Outcome) -> Text:
+    """Return where to sign in, with the password (the only place it is ever shown), and how to trust the certificate."""
+    chats = [plan for plan in outcome.survey.plans.values() if plan.open_webui and outcome.host_ok(plan.host)]
+    if not chats or inventory.secrets is None:
+        return Text("")
+    plan = chats[0]
+    password = inventory.secrets.open_webui_admin_password.get_secret_value()
+    return Text.assemble(
+        ("\nChat: ", "bold"),
+        (plan.url, f"link {plan.url}"),
+        ("\n  sign in as ", ""),
+        (plan.open_webui_admin_email, "bold"),
+        (" with ", ""),
+        (password, "bold"),
+        f"\n  trust its certificate: import {inventory.ca_certificate} into your browser, or try it at once:\n"
+        f"  curl --cacert {inventory.ca_certificate} --resolve {plan.server_name}:{plan.https_port}:{plan.address} {plan.url}\n"
+        f"Look around: inhouse plan {inventory.path} · inhouse verify {inventory.path}\n"
+        f"Remove every trace: inhouse lab down --name {LAB_NAME}\n",
+    )

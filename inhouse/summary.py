@@ -1,0 +1,99 @@
+"""What a person reads at the end: tables of outcomes, and JSON of the same."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from inhouse.planner.plan import Plan
+from inhouse.results import DeployResult, SmokeResult
+from inhouse.up import Outcome
+
+_MIB_PER_GIB = 1024
+
+
+def gib(mib: int) -> str:
+    """Format MiB as GiB with one decimal."""
+    return f"{mib / _MIB_PER_GIB:.1f} GiB"
+
+
+def outcome_table(outcome: Outcome) -> Table:
+    """Return one row per host: hardware, models, memory, speed, tests, URL."""
+    table = Table(title="inhouse: what is running now", title_justify="left", expand=True)
+    for column in ("Host", "Hardware", "Models", "Memory used of available", "tokens/s", "Tests", "URL"):
+        table.add_column(column, overflow="fold")
+    for host in outcome.survey.inventory.hosts:
+        table.add_row(*_cells(host.name, outcome))
+    return table
+
+
+def _cells(name: str, outcome: Outcome) -> tuple[RenderableType, ...]:
+    plan = outcome.survey.plans.get(name)
+    title = Text(name, style="green" if outcome.host_ok(name) else "red")
+    if plan is None:
+        return (title, "not known", "", "", "", "", "")
+    if plan.note:
+        title.append(f"\n{plan.note}", style="dim")
+    smoke = outcome.smoke.get(name)
+    models = "\n".join(model.tag for model in plan.models)
+    if smoke is None:
+        return (title, plan.hardware, models, "", "", Text("not run", style="red"), "")
+    return (title, plan.hardware, models, _memory(plan, smoke), _speeds(plan, smoke), _tests(smoke), plan.url)
+
+
+def _memory(plan: Plan, smoke: SmokeResult) -> str:
+    where = "GPU" if plan.accelerator == "cuda" else "RAM"
+    used = sum(smoke.memory_used_mib.values())
+    planned = sum(m.gpu_mib if plan.accelerator == "cuda" else m.ram_mib for m in plan.models)
+    return f"{gib(used)} of {gib(plan.memory_total_mib)} {where}\n(planned {gib(planned)})"
+
+
+def _speeds(plan: Plan, smoke: SmokeResult) -> str:
+    rates = (smoke.tokens_per_second.get(model.tag) for model in plan.models)
+    return "\n".join("-" if rate is None else f"{rate:.1f}" for rate in rates)
+
+
+def _tests(smoke: SmokeResult) -> Text:
+    return Text(f"{smoke.passed} of {len(smoke.tests)}", style="green" if smoke.ok else "red")
+
+
+def print_outcome(console: Console, outcome: Outcome) -> None:
+    """Print the table, then per host what happened and why, then one last line that says it all."""
+    console.print(outcome_table(outcome))
+    for host in outcome.survey.inventory.hosts:
+        if not outcome.host_ok(host.name):
+            console.print(Text(f"{host.name}: ", style="bold red") + Text(outcome.why(host.name), style=""))
+    good = sum(outcome.host_ok(host.name) for host in outcome.survey.inventory.hosts)
+    total = len(outcome.survey.inventory.hosts)
+    change = "" if outcome.changed else " Nothing had to be changed."
+    console.print(f"{good} of {total} hosts serve as planned and passed every smoke test.{change}")
+
+
+def print_changes(console: Console, results: Mapping[str, DeployResult]) -> None:
+    """Print what a dry run of the service layer says it would change."""
+    for result in results.values():
+        if result.error:
+            console.print(Text(f"{result.host}: {result.error}", style="red"))
+        elif result.changes:
+            console.print(Text(f"{result.host}: {len(result.changes)} changes", style="yellow"))
+            for name in result.changes:
+                console.print(f"  ~ {name}", highlight=False, markup=False)
+        else:
+            console.print(Text(f"{result.host}: nothing to do", style="green"))
+
+
+def print_smoke(console: Console, results: Iterable[SmokeResult]) -> None:
+    """Print the failing tests of every host in full, and one line for each host."""
+    for result in results:
+        style = "green" if result.ok else "red"
+        note = f"  ({result.note})" if result.note else ""
+        console.print(Text(f"{result.host}: {result.passed} of {len(result.tests)} passed{note}", style=style))
+        for test in result.tests:
+            if test.outcome == "failed":
+                console.print(Text("  ✗ " + test.name, style="red"))
+                console.print(Text("    " + test.message))
+            elif test.outcome == "skipped":
+                console.print(Text(f"  - {test.name}: {test.message}", style="dim"))
+        for tag, rate in result.tokens_per_second.items():
+            console.print(f"  {tag}: {rate:.1f} tokens/s", highlight=False)

@@ -1,0 +1,89 @@
+"""`inhouse up`: facts, plan, deploys, smoke tests, for every host; a host that fails does not stop the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from inhouse.console import Progress
+from inhouse.errors import HostError
+from inhouse.inventory import Inventory
+from inhouse.planner.plan import Plan
+from inhouse.results import DeployResult, SmokeResult
+from inhouse.runners import run_pyinfra
+from inhouse.smoke.run import run as run_smoke_tests
+from inhouse.state import remember_plans
+from inhouse.survey import Survey
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run, by host name."""
+
+    survey: Survey
+    deployed: Mapping[str, DeployResult] = field(default_factory=dict)
+    smoke: Mapping[str, SmokeResult] = field(default_factory=dict)
+    not_reached: tuple[str, ...] = ()
+    """Hosts of later batches, left alone because a batch before them failed."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was changed on any host."""
+        return any(result.changes for result in self.deployed.values())
+
+    @property
+    def ok(self) -> bool:
+        """Every host of the inventory is deployed and passed its smoke tests."""
+        return all(self.host_ok(host.name) for host in self.survey.inventory.hosts)
+
+    def host_ok(self, name: str) -> bool:
+        """Whether this host is deployed and passed its smoke tests."""
+        return name in self.smoke and self.smoke[name].ok and self.deployed[name].status in ("changed", "unchanged")
+
+    def why(self, name: str) -> str:
+        """In words, what happened to this host; "" if all is well."""
+        error: HostError | None = self.survey.errors.get(name)
+        if error is not None:
+            return error.message
+        if self.survey.plans[name].problems:
+            return " ".join(self.survey.plans[name].problems)
+        if name in self.not_reached:
+            return "Left alone, because a batch before it failed. Mend that, then run the same command again."
+        result = self.deployed[name]
+        if result.error:
+            return result.error
+        failed = [test for test in self.smoke[name].tests if test.outcome == "failed"] if name in self.smoke else []
+        return " ".join(f"{test.name}: {test.message}" for test in failed)
+
+
+def apply(survey: Survey, progress: Progress, batch: int | None = None) -> Outcome:
+    """Deploy and test every host that can take its plan, `batch` hosts at a time (None: all at once).
+
+    With batches, hosts after a batch in which a host failed are left alone.
+    """
+    plans = survey.applicable
+    size = batch or max(len(plans), 1)
+    deployed: dict[str, DeployResult] = {}
+    smoke: dict[str, SmokeResult] = {}
+    for start in range(0, len(plans), size):
+        part = plans[start : start + size]
+        deployed |= _deploy(survey.inventory, part, progress)
+        ready = [plan for plan in part if deployed[plan.host].status in ("changed", "unchanged")]
+        smoke |= verify(survey.inventory, ready, progress)
+        if any(plan.host not in smoke or not smoke[plan.host].ok for plan in part) and batch:
+            rest = tuple(plan.host for plan in plans[start + size :])
+            return Outcome(survey, deployed, smoke, rest)
+    return Outcome(survey, deployed, smoke)
+
+
+def _deploy(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, DeployResult]:
+    progress.step(f"Deploys: {', '.join(plan.host for plan in plans)}")
+    results = run_pyinfra(inventory, plans, dry=False, on_line=progress.line)
+    remember_plans(inventory, [plan for plan in plans if results[plan.host].status in ("changed", "unchanged")])
+    return results
+
+
+def verify(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, SmokeResult]:
+    """Run the smoke tests of every host that `plans` describe."""
+    if not plans:
+        return {}
+    with progress.counter("Smoke tests of hosts", len(plans)) as done:
+        return run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host))
