@@ -1,0 +1,232 @@
+#!/bin/sh
+# Prints what is true on this host. Changes nothing, needs no package beyond a base system, always exits 0.
+#
+# Usage: sh probe.sh MODELS_DIR PREFIX CONFIG_DIR
+#   MODELS_DIR  where models go (it need not exist yet)
+#   PREFIX      where inhouse keeps the programs it installs
+#   CONFIG_DIR  where inhouse keeps its configuration
+#
+# Output: sections. A line "@NAME [KEY=VALUE…]" opens one; below it stands what a command or a file said, as it
+# said it (only a "@" at the start of such a line gets a space before it). "@end" closes the output: without it the
+# connection was cut. Nothing is decided here; inhouse/facts/parse.py reads it.
+#
+# Plain POSIX sh: dash, bash and busybox ash run it.
+#
+# Functions are called by way of section().
+# shellcheck disable=SC2329
+
+LC_ALL=C
+PATH=${PATH:-/usr/bin:/bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/wsl/lib:/snap/bin
+export LC_ALL PATH
+
+# section HEADER COMMAND…: a section whose body is what the command prints.
+section() {
+    printf '@%s\n' "$1"
+    shift
+    "$@" 2>/dev/null | body
+}
+
+# The newline at the end closes a last line that has none; the parser drops the empty line it otherwise makes.
+body() {
+    sed 's/^@/ @/'
+    printf '\n'
+}
+
+# limited SECONDS COMMAND…: ends a command that hangs. Status 124 or 143 says that it did.
+limited() {
+    seconds=$1
+    shift
+    if timeout 1 true 2>/dev/null; then
+        timeout "$seconds" "$@"
+        return
+    fi
+    "$@" &
+    command_pid=$!
+    # Its output goes nowhere, or the sleep that outlives it would hold our reader's pipe open.
+    (sleep "$seconds" && kill "$command_pid") >/dev/null 2>&1 &
+    watchdog_pid=$!
+    wait "$command_pid"
+    status=$?
+    kill "$watchdog_pid" 2>/dev/null
+    return "$status"
+}
+
+system() {
+    uname -s
+    uname -r
+    uname -m
+}
+
+os_release() {
+    cat /etc/os-release || cat /usr/lib/os-release
+}
+
+virtualization() {
+    if command -v systemd-detect-virt >/dev/null; then
+        echo "systemd-detect-virt: $(systemd-detect-virt)"
+    fi
+    tr '\0' '\n' </proc/1/environ | sed -n 's/^container=/container: /p'
+    for marker in /.dockerenv /run/.containerenv; do
+        [ ! -e "$marker" ] || echo "marker: $marker"
+    done
+    echo "kernel: $(cat /proc/version)"
+    echo "dmi: $(cat /sys/class/dmi/id/sys_vendor) / $(cat /sys/class/dmi/id/product_name)"
+}
+
+# One flags line is enough: 128 threads repeat the same one.
+cpu() {
+    awk -F: '{ key = $1; sub(/[ \t]+$/, "", key) }
+        key ~ /^(processor|physical id|core id)$/ { print }
+        key ~ /^(model name|flags|Features|Model)$/ && !seen[key]++ { print }' /proc/cpuinfo
+    # ARM kernels do not name the processor; lscpu knows some.
+    grep -q '^model name' /proc/cpuinfo || lscpu | grep '^Model name'
+}
+
+memory() {
+    grep -E '^(MemTotal|MemAvailable|MemFree|Buffers|Cached):' /proc/meminfo
+}
+
+# The file system of a folder, or of the nearest parent that exists.
+disk() {
+    folder=$1
+    while [ ! -d "$folder" ] && [ "$folder" != / ]; do
+        folder=$(dirname "$folder")
+    done
+    limited 10 df -Pk "$folder"
+}
+
+# SLOT VENDOR DEVICE CLASS DRIVER of display devices (class 03) and processing accelerators (class 12).
+display_devices() {
+    for device in /sys/bus/pci/devices/*; do
+        class='' vendor='' id=''
+        read -r class <"$device/class"
+        case $class in
+            0x03* | 0x12*) ;;
+            *) continue ;;
+        esac
+        read -r vendor <"$device/vendor"
+        read -r id <"$device/device"
+        driver=$(readlink "$device/driver")
+        echo "${device##*/} $vendor $id $class ${driver##*/}"
+    done
+}
+
+nvidia_module() {
+    cat /sys/module/nvidia/version || cat /proc/driver/nvidia/version
+}
+
+# What the names that programs load point at: the file's name ends with the version.
+nvidia_libraries() {
+    {
+        ldconfig -p | sed -n 's/.*=> //p'
+        for library in /usr/lib/*/libcuda.so.1 /usr/lib64/libcuda.so.1 /usr/lib/*/libnvidia-ml.so.1 \
+            /usr/lib64/libnvidia-ml.so.1 /usr/lib/libcuda.so.1 /usr/lib/libnvidia-ml.so.1; do
+            [ ! -e "$library" ] || echo "$library"
+        done
+    } | grep -E '/lib(cuda|nvidia-ml)\.so\.1$' | while read -r library; do
+        readlink -f "$library"
+    done
+}
+
+query_gpus() {
+    limited 20 nvidia-smi "--query-gpu=$1" --format=csv,noheader,nounits 2>&1
+}
+
+# One field that a driver does not know fails the whole query with status 2; these are known to all since 2016.
+nvidia_smi() {
+    command -v nvidia-smi >/dev/null || return 0
+    known=index,name,uuid,pci.bus_id,memory.total,memory.free,driver_version
+    fields=$known,compute_cap,mig.mode.current
+    output=$(query_gpus "$fields")
+    status=$?
+    if [ "$status" -eq 2 ]; then
+        fields=$known
+        output=$(query_gpus "$fields")
+        status=$?
+    fi
+    echo "@nvidia-smi status=$status fields=$fields"
+    printf '%s\n' "$output" | body
+}
+
+current() {
+    [ ! -L "$2" ] || echo "$1: $(readlink "$2")"
+}
+
+version() {
+    name=$1
+    shift
+    command -v "$1" >/dev/null || return 0
+    echo "$name: $(limited 10 "$@" 2>/dev/null | sed -n 1p)"
+}
+
+# installed PREFIX
+installed() {
+    current ollama "$1/ollama/current"
+    current open-webui "$1/open-webui/current"
+    version caddy caddy version
+    version docker docker --version
+    version python /usr/bin/python3 --version
+    for program in curl zstd; do
+        path=$(command -v "$program") && echo "$program: $path"
+    done
+}
+
+# foreign_ollama PREFIX: units, programs and containers of an Ollama that is not below PREFIX.
+foreign_ollama() {
+    for unit in /etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system /usr/lib/systemd/system \
+        /lib/systemd/system; do
+        start=$(sed -n 's/^ExecStart=[-@:+!]*//p' "$unit/ollama.service" | sed -n 1p)
+        case $start in
+            '' | "$1"/*) ;;
+            *) echo "$unit/ollama.service" ;;
+        esac
+    done
+    for program in $(command -v ollama) /usr/local/bin/ollama /usr/bin/ollama /opt/ollama/bin/ollama \
+        /snap/bin/ollama; do
+        [ -x "$program" ] || continue
+        case $(readlink -f "$program") in
+            "$1"/*) ;;
+            *) echo "$program" ;;
+        esac
+    done
+    if [ -S /var/run/docker.sock ] && command -v docker >/dev/null; then
+        limited 10 docker ps --format '{{.Names}} ({{.Image}}) {{.Ports}}' |
+            sed -n -e '/ollama\/ollama/s/) .*/)/p' -e '/:11434->/s/) .*/)/p' | sort -u | sed 's/^/container /'
+    fi
+}
+
+# Names of processes need root; without ss (iproute2) the kernel's own table has to do, which names none.
+listening() {
+    sockets=$(ss -ltnp) || sockets=$(cat /proc/net/tcp /proc/net/tcp6)
+    printf '%s\n' "$sockets"
+}
+
+systemd_runs() {
+    if [ -d /run/systemd/system ]; then echo yes; else echo no; fi
+}
+
+main() {
+    echo '@inhouse-probe 1'
+    section system system
+    section os-release os_release
+    section virtualization virtualization
+    section cpu cpu
+    section memory memory
+    section models-disk disk "$1"
+    section display-devices display_devices
+    section nvidia-module nvidia_module
+    section nvidia-libraries nvidia_libraries
+    nvidia_smi
+    section clock date +%s.%N
+    section installed installed "$2"
+    section foreign-ollama foreign_ollama "$2"
+    section listening listening
+    section systemd systemd_runs
+    section fleet cat "$3/fleet"
+    section certificate cat "$3/tls/cert.pem"
+    echo '@end'
+}
+
+# A function, so that a script cut short runs nothing, and no command can swallow the rest of it from standard input.
+main "$@" </dev/null
+exit 0
