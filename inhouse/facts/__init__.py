@@ -1,0 +1,1 @@
+"""Facts: what is true on a host now, asked in one round trip."""

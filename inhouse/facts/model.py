@@ -90,6 +90,8 @@ class NvidiaGpu:
     compute_capability: str | None
     """ "8.9"; None from drivers too old to say."""
     driver_version: str
+    mig: bool = False
+    """Split into slices (MIG): a program gets one slice, not the whole memory."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # Prints what is true on this host. Changes nothing, needs no package beyond a base system, always exits 0.
 #
-# Usage: sh probe.sh MODELS_DIR PREFIX CONFIG_DIR
-#   MODELS_DIR  where models go (it need not exist yet)
-#   PREFIX      where inhouse keeps the programs it installs
-#   CONFIG_DIR  where inhouse keeps its configuration
+# Usage: sh probe.sh MODELS_DIR PREFIX OLLAMA OPEN_WEBUI FLEET CERTIFICATE
+#   MODELS_DIR          folder where models go (it need not exist yet)
+#   PREFIX              folder of the programs that inhouse installs
+#   OLLAMA, OPEN_WEBUI  links to the releases that run
+#   FLEET, CERTIFICATE  files: who manages this host, and what its proxy serves
 #
 # Output: sections. A line "@NAME [KEY=VALUE…]" opens one; below it stands what a command or a file said, as it
 # said it (only a "@" at the start of such a line gets a space before it). "@end" closes the output: without it the
@@ -159,10 +160,10 @@ version() {
     echo "$name: $(limited 10 "$@" 2>/dev/null | sed -n 1p)"
 }
 
-# installed PREFIX
+# installed OLLAMA OPEN_WEBUI
 installed() {
-    current ollama "$1/ollama/current"
-    current open-webui "$1/open-webui/current"
+    current ollama "$1"
+    current open-webui "$2"
     version caddy caddy version
     version docker docker --version
     version python /usr/bin/python3 --version
@@ -218,12 +219,12 @@ main() {
     section nvidia-libraries nvidia_libraries
     nvidia_smi
     section clock date +%s.%N
-    section installed installed "$2"
+    section installed installed "$3" "$4"
     section foreign-ollama foreign_ollama "$2"
     section listening listening
     section systemd systemd_runs
-    section fleet cat "$3/fleet"
-    section certificate cat "$3/tls/cert.pem"
+    section fleet cat "$5"
+    section certificate cat "$6"
     echo '@end'
 }
 

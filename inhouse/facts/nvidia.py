@@ -1,0 +1,133 @@
+"""Reads the probe's sections on NVIDIA: is there a card, a driver, do the two talk, and what does the driver say.
+
+nvidia-smi prints its errors to standard output, its texts for "no value" vary by driver and by field, and a field
+that a driver does not know fails the whole query. The rules here come from recorded outputs of drivers 440 to 610.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+
+from inhouse.facts.model import DisplayDevice, DriverState, NvidiaDriver, NvidiaGpu
+from inhouse.facts.sections import Section, Sections
+
+_VERSION = re.compile(r"\b(\d{3,}\.\d{2,}(?:\.\d{2,})?)\b")
+"""535.183.01, 550.54, 595.80: three digits or more, then one or two groups of two or more."""
+
+_PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
+"""Drivers that keep a device for a guest: it is not this host's."""
+
+_OK = 0
+_INFOROM_CORRUPTED = 14
+"""nvidia-smi's exit status that is a warning: the values are printed and the GPU may well work."""
+_TIMED_OUT = frozenset({124, 143})
+
+_NO_VALUE = frozenset({"", "n/a", "not supported", "err!", "unknown error"})
+
+
+def read_nvidia(sections: Sections, devices: Sequence[DisplayDevice]) -> NvidiaDriver:
+    """Return the driver's state, and why.
+
+    Args:
+        sections: the probe's output.
+        devices: all display devices of the host.
+    """
+    own = [d for d in devices if d.vendor_id == "10de" and d.kernel_driver not in _PASSED_THROUGH]
+    module = _version(sections["nvidia-module"].text)
+    smi = sections.get("nvidia-smi")
+    gpus = _gpus(smi) if smi else ()
+    message = _message(smi) if smi else ""
+    library = _library_version(sections, message) or (gpus[0].driver_version if gpus else None)
+    if gpus:
+        return NvidiaDriver(DriverState.WORKING, module, library, message, gpus)
+    if not own:
+        return NvidiaDriver(DriverState.NO_DEVICE, module, library, "", ())
+    if smi is None and module is None and library is None:
+        return NvidiaDriver(DriverState.NO_DRIVER, None, None, "", ())
+    return NvidiaDriver(DriverState.CANNOT_TALK, module, library, message or _half_a_driver(module, library), ())
+
+
+def _half_a_driver(module: str | None, library: str | None) -> str:
+    """Say what is missing where there is no nvidia-smi to say it."""
+    has = f"kernel module {module} is loaded" if module else "no kernel module is loaded"
+    return f"{has}, library {library or 'not found'}, nvidia-smi not found"
+
+
+def _library_version(sections: Sections, message: str) -> str | None:
+    for path in sections["nvidia-libraries"].lines:
+        match = re.search(r"\.so\.([\d.]+)$", path.strip())
+        if match and _VERSION.fullmatch(match[1]):
+            return match[1]
+    match = re.search(r"NVML library version: ([\d.]+)", message)
+    return match[1] if match else None
+
+
+def _version(text: str) -> str | None:
+    """Return the first version in /sys/module/nvidia/version or /proc/driver/nvidia/version."""
+    match = _VERSION.search(text)
+    return match[1] if match else None
+
+
+def _message(smi: Section) -> str:
+    """Return what nvidia-smi printed besides rows; all of it when it failed."""
+    status = _status(smi)
+    if status in _TIMED_OUT:
+        return "nvidia-smi did not answer within 20 s"
+    rows = _rows(smi)
+    said = " ".join(line.strip() for line in smi.lines if _fields(line) not in rows)
+    if said or rows or status == _OK:
+        return said
+    return f"nvidia-smi ended with status {status} and said nothing"
+
+
+def _gpus(smi: Section) -> tuple[NvidiaGpu, ...]:
+    if _status(smi) not in {_OK, _INFOROM_CORRUPTED}:
+        return ()
+    names = smi.attributes.get("fields", "").split(",")
+    return tuple(_gpu(dict(zip(names, row, strict=True))) for row in _rows(smi))
+
+
+def _status(smi: Section) -> int:
+    status = smi.attributes.get("status", "")
+    return int(status) if status.isdecimal() else -1
+
+
+def _rows(smi: Section) -> list[list[str]]:
+    """Lines that are rows of the query: as many values as fields, the first of them a GPU's index."""
+    count = len(smi.attributes.get("fields", "").split(","))
+    rows = [_fields(line) for line in smi.lines]
+    return [row for row in rows if len(row) == count and row[0].isdecimal()]
+
+
+def _fields(line: str) -> list[str]:
+    return [value.strip() for value in next(csv.reader([line], skipinitialspace=True), [])]
+
+
+def _gpu(row: dict[str, str]) -> NvidiaGpu:
+    return NvidiaGpu(
+        index=int(row["index"]),
+        name=row["name"],
+        uuid=_value(row["uuid"]) or "",
+        pci_slot=_slot(row["pci.bus_id"]),
+        memory_total_mib=_mib(row["memory.total"]),
+        memory_free_mib=_mib(row["memory.free"]),
+        compute_capability=_value(row.get("compute_cap", "")),
+        driver_version=_value(row["driver_version"]) or "",
+        mig=row.get("mig.mode.current") == "Enabled",
+    )
+
+
+def _value(text: str) -> str | None:
+    """Return a value, or None for one of the many ways in which nvidia-smi says that there is none."""
+    return None if text.startswith("[") or text.lower() in _NO_VALUE else text
+
+
+def _mib(text: str) -> int | None:
+    match = re.fullmatch(r"(\d+)(?: MiB)?", text)
+    return int(match[1]) if match else None
+
+
+def _slot(bus_id: str) -> str:
+    """Return nvidia-smi's "00000000:0C:00.0" as the kernel writes it: "0000:0c:00.0"."""
+    match = re.fullmatch(r"([0-9a-fA-F]+):([0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7])", bus_id)
+    return f"{int(match[1], 16):04x}:{match[2].lower()}" if match else bus_id
