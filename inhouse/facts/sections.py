@@ -45,6 +45,11 @@ class Sections(dict[str, Section]):
         return Section()
 
 
+def started(output: str) -> bool:
+    """Return whether the probe began to run."""
+    return _START in output.splitlines()
+
+
 def split(host: str, output: str) -> Sections:
     """Split a probe's whole output; what a login shell printed before it is left out.
 
@@ -56,7 +61,7 @@ def split(host: str, output: str) -> Sections:
         FactsError: the output is not a probe's, or its end is missing.
     """
     lines = output.splitlines()
-    if _START not in lines:
+    if not started(output):
         raise FactsError(host, _not_a_probe(lines))
     lines = lines[lines.index(_START) + 1 :]
     if _END not in lines:
