@@ -1,0 +1,1 @@
+"""Throw-away hosts with pretended hardware, to rehearse and to test on."""

@@ -1,0 +1,193 @@
+"""Files that make a container look like the machine of a profile to `lspci`, `free`, `nvidia-smi` and any probe.
+
+Everything here is what a real kernel or driver would show in the same place; nothing is known to the product.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from inhouse.lab.elf import shared_object
+from inhouse.lab.profiles import Cpu, Nvidia, PciDevice, Profile
+
+CONFIG_SPACE_BYTES = 256
+LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
+NVIDIA_CHARACTER_MAJOR = 195
+"""Major number of /dev/nvidia* (the kernel's devices.txt)."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A path of the controller that the engine lays over one of the host's."""
+
+    source: Path
+    target: str
+
+
+def write_mounts(profile: Profile, folder: Path) -> tuple[Mount, ...]:
+    """Writes what the engine can mount, and says where to; `folder` must outlive the container."""
+    pci = folder / "pci"
+    for device in profile.pci:
+        _write_pci(device, pci / device.slot)
+    pci.mkdir(parents=True, exist_ok=True)
+    (folder / "meminfo").write_text(meminfo(profile))
+    (folder / "cpuinfo").write_text(cpuinfo(profile.cpu))
+    return (
+        Mount(pci, "/sys/bus/pci/devices"),
+        Mount(folder / "meminfo", "/proc/meminfo"),
+        Mount(folder / "cpuinfo", "/proc/cpuinfo"),
+    )
+
+
+def meminfo(profile: Profile) -> str:
+    """/proc/meminfo: the lines that free, systemd and probes read."""
+    total, available = profile.memory_mib * 1024, profile.memory_available_mib * 1024
+    cached = available // 8
+    rows = {
+        "MemTotal": total,
+        "MemFree": available - cached,
+        "MemAvailable": available,
+        "Buffers": cached // 8,
+        "Cached": cached,
+        "SwapCached": 0,
+        "Active": (total - available) // 2,
+        "Inactive": cached,
+        "SwapTotal": 0,
+        "SwapFree": 0,
+        "Shmem": 8192,
+        "Slab": 65536,
+        "SReclaimable": 32768,
+        "CommitLimit": total // 2,
+        "Committed_AS": (total - available) // 2,
+        "HugePages_Total": None,
+        "HugePages_Free": None,
+        "Hugepagesize": 2048,
+    }
+    return "".join(
+        f"{key + ':':<16}{0 if value is None else value:>8}{'' if value is None else ' kB'}\n"
+        for key, value in rows.items()
+    )
+
+
+def cpuinfo(cpu: Cpu) -> str:
+    """/proc/cpuinfo: one block per thread, threads of a core apart as kernels number them."""
+    per_socket = cpu.cores * cpu.threads_per_core
+    blocks = []
+    for number in range(cpu.sockets * per_socket):
+        core = number % (cpu.sockets * cpu.cores)
+        rows = {
+            "processor": number,
+            "vendor_id": cpu.vendor,
+            "model name": cpu.model,
+            "cpu MHz": f"{cpu.mhz:.3f}",
+            "physical id": core // cpu.cores,
+            "siblings": per_socket,
+            "core id": core % cpu.cores,
+            "cpu cores": cpu.cores,
+            "flags": cpu.flags,
+            "bogomips": f"{2 * cpu.mhz:.2f}",
+        }
+        blocks.append("".join(f"{key:<11}\t: {value}\n" for key, value in rows.items()))
+    return "\n".join(blocks) + "\n"
+
+
+def config_space(device: PciDevice) -> bytes:
+    """The 64 standard bytes of a PCI function's header (type 0), which lspci prints, padded to 256."""
+    vendor, product = _pair(device.id)
+    subsystem_vendor, subsystem = _pair(device.subsystem)
+    class_id = int(device.class_id, 16)
+    header = struct.pack(
+        "<HHHHBBBBBBBB24x4xHH16x",
+        vendor,
+        product,
+        0x0007,  # command: answers to I/O and memory, may be bus master
+        0x0010,  # status: has a list of capabilities
+        device.revision,
+        class_id & 0xFF,
+        class_id >> 8 & 0xFF,
+        class_id >> 16,
+        0,
+        0,
+        0,
+        0,
+        subsystem_vendor,
+        subsystem,
+    )
+    return header.ljust(CONFIG_SPACE_BYTES, b"\0")
+
+
+def _write_pci(device: PciDevice, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config").write_bytes(config_space(device))
+    vendor, product = device.id.split(":")
+    subsystem_vendor, subsystem = device.subsystem.split(":")
+    for name, value in {
+        "vendor": f"0x{vendor}",
+        "device": f"0x{product}",
+        "subsystem_vendor": f"0x{subsystem_vendor}",
+        "subsystem_device": f"0x{subsystem}",
+        "class": f"0x{device.class_id}",
+        "revision": f"0x{device.revision:02x}",
+        "irq": "0",
+        "enable": "1",
+        "numa_node": "-1",
+        "resource": "0x0000000000000000 0x0000000000000000 0x0000000000000000",
+    }.items():
+        (folder / name).write_text(f"{value}\n")
+    if device.driver:
+        # As in the real sysfs; nobody needs the folder it points at.
+        (folder / "driver").symlink_to(f"../../../bus/pci/drivers/{device.driver}")
+
+
+def _pair(text: str) -> tuple[int, int]:
+    vendor, device = text.split(":")
+    return int(vendor, 16), int(device, 16)
+
+
+def driver_files(nvidia: Nvidia, nvidia_smi: bytes) -> dict[str, bytes]:
+    """Files of NVIDIA's driver on the host, by path: its libraries, nvidia-smi, and what the latter answers."""
+    libraries = {f"/usr/lib/x86_64-linux-gnu/{name}.{nvidia.library}": shared_object(f"{name}.1") for name in LIBRARIES}
+    return libraries | {
+        "/usr/bin/nvidia-smi": nvidia_smi,
+        "/etc/inhouse-lab/nvidia.json": json.dumps(nvidia.model_dump(), indent=1).encode(),
+    }
+
+
+def boot_script(nvidia: Nvidia) -> str:
+    """What a loaded module shows below /proc, /sys and /dev, laid at every boot.
+
+    The engine refuses mounts below /proc/driver and would hide every other module below /sys/module.
+    """
+    lines = ["set -eu", "ldconfig"]
+    if nvidia.module is None:
+        return "\n".join(lines) + "\n"
+    lines += [
+        "mount -t tmpfs -o mode=755 inhouse-lab /proc/driver",
+        "mkdir -p /proc/driver/nvidia",
+        f"cat >/proc/driver/nvidia/version <<'END'\n{module_banner(nvidia)}END",
+        "modules=/run/inhouse-lab/module",
+        "mkdir -p $modules/nvidia",
+        f"echo {nvidia.module} >$modules/nvidia/version",
+        "echo live >$modules/nvidia/initstate",
+        "mkdir -p /run/inhouse-lab/real",
+        "mount --bind /sys/module /run/inhouse-lab/real",
+        'for real in /run/inhouse-lab/real/*; do ln -s "$real" "$modules/${real##*/}"; done',
+        "mount --bind $modules /sys/module",
+        # A kernel built without loadable modules has no such file.
+        "if [ -e /proc/modules ]; then",
+        "    { cat /proc/modules; echo 'nvidia 9777152 0 - Live 0x0000000000000000 (OE)'; } >/run/inhouse-lab/modules",
+        "    mount --bind /run/inhouse-lab/modules /proc/modules",
+        "fi",
+        f"mknod -m 666 /dev/nvidiactl c {NVIDIA_CHARACTER_MAJOR} 255",
+    ]
+    lines += [
+        f"mknod -m 666 /dev/nvidia{number} c {NVIDIA_CHARACTER_MAJOR} {number}" for number in range(len(nvidia.gpus))
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def module_banner(nvidia: Nvidia) -> str:
+    """/proc/driver/nvidia/version as the open and the proprietary module write it."""
+    kind = "NVIDIA UNIX Open Kernel Module for x86_64" if nvidia.open_module else "NVIDIA UNIX x86_64 Kernel Module"
+    return f"NVRM version: {kind}  {nvidia.module}  Release Build  (lab host)\nGCC version:  gcc version 12.2.0\n"

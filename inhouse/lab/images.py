@@ -1,0 +1,164 @@
+"""Base images of lab hosts: Debian's own packages, imported as local images, nothing pulled where that can be avoided.
+
+An image's tag is a hash of its definition, so a changed definition makes a new image and an unchanged one is free.
+"""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+
+import docker
+from docker.errors import APIError, BuildError, ImageNotFound
+
+from inhouse.errors import LabError
+from inhouse.lab.controller import have_mmdebstrap
+from inhouse.lab.paths import cache_dir
+
+REPOSITORY = "inhouse-lab"
+DEBIAN_RELEASES = {"bookworm": "12", "trixie": "13"}
+"""Suites a lab host can run, and the tag of the engine's public image they correspond to."""
+
+PACKAGES = (
+    *("systemd", "systemd-sysv", "dbus", "openssh-server", "python3", "python3-apt", "iproute2", "ca-certificates"),
+    *("sudo", "curl", "procps", "zstd", "pciutils"),
+)
+READY = ("caddy", "python3-venv", "nftables")
+"""Packages whose files lie in apt's cache, not installed: a warm start of the demo, as a second install would have."""
+
+MIRROR = "http://deb.debian.org/debian"
+SECURITY = "http://deb.debian.org/debian-security"
+IMAGE_MIB = 1500
+"""What one image needs while it is made: the root file system, its archive and the import (measured: about 1.2 GiB)."""
+
+
+def ensure_image(client: docker.DockerClient, suite: str, on_step: Callable[[str], None]) -> str:
+    """Name of the local image for `suite`, made first where it is missing or its definition changed.
+
+    Raises:
+        LabError: no space, or no package could be fetched.
+    """
+    image = f"{REPOSITORY}:{suite}-{_definition(suite)}"
+    with _lock(f"image-{suite}"):
+        if not _exists(client, image):
+            on_step(f"image of {suite}: being made from Debian's packages (once; a minute or two)")
+            _require_space(cache_dir(), IMAGE_MIB)
+            (_bootstrap if have_mmdebstrap() else _build_on_pulled)(client, suite, image)
+            _remove_older(client, suite, keep=image)
+    return image
+
+
+def _setup_script() -> bytes:
+    return resources.files("inhouse.lab").joinpath("image/setup.sh").read_bytes()
+
+
+def _definition(suite: str) -> str:
+    parts = (suite, " ".join(PACKAGES), " ".join(READY), _setup_script().decode())
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _exists(client: docker.DockerClient, image: str) -> bool:
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _bootstrap(client: docker.DockerClient, suite: str, image: str) -> None:
+    """mmdebstrap into an archive, the archive into the engine."""
+    with tempfile.TemporaryDirectory(prefix="image-", dir=cache_dir()) as scratch:
+        script, archive = Path(scratch) / "setup.sh", Path(scratch) / "root.tar"
+        script.write_bytes(_setup_script())
+        _run_mmdebstrap(suite, script, archive)
+        repository, tag = image.split(":")
+        client.api.import_image(str(archive), repository=repository, tag=tag, changes=['CMD ["/sbin/init"]'])
+    if not _exists(client, image):
+        raise LabError(f"image {image}: the engine did not take it. Look into the engine's log, then repeat.")
+
+
+def _run_mmdebstrap(suite: str, script: Path, archive: Path) -> None:
+    command = [
+        "mmdebstrap",
+        "--variant=minbase",
+        "--quiet",
+        f"--include={','.join(PACKAGES)}",
+        # The lists stay: a real server has them too, and hosts then fetch only what changed since.
+        "--skip=cleanup/apt",
+        f"--customize-hook=upload '{script}' /setup.sh",
+        f'--customize-hook=chroot "$1" sh /setup.sh {suite} "{" ".join(READY)}"',
+        '--customize-hook=rm "$1/setup.sh"',
+        suite,
+        str(archive),
+        f"deb {MIRROR} {suite} main",
+        f"deb {MIRROR} {suite}-updates main",
+        f"deb {SECURITY} {suite}-security main",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise LabError(
+            f"mmdebstrap could not make a root file system of Debian {suite} (exit {done.returncode}); "
+            f"{MIRROR} must be reachable from here. It said:\n{last}"
+        )
+
+
+def _build_on_pulled(client: docker.DockerClient, suite: str, image: str) -> None:
+    """The same list on top of the engine's public Debian image, where mmdebstrap cannot be had."""
+    base = f"debian:{DEBIAN_RELEASES[suite]}"
+    recipe = (
+        f"FROM {base}\n"
+        "COPY setup.sh /setup.sh\n"
+        f"RUN apt-get -qq update && apt-get -qq install --no-install-recommends {' '.join(PACKAGES)}"
+        f' && sh /setup.sh {suite} "{" ".join(READY)}" && rm /setup.sh\n'
+        'CMD ["/sbin/init"]\n'
+    )
+    context = _archive({"Dockerfile": recipe.encode(), "setup.sh": _setup_script()})
+    try:
+        client.images.build(fileobj=context, custom_context=True, tag=image, rm=True, forcerm=True)
+    except (APIError, BuildError) as error:
+        raise LabError(
+            f"mmdebstrap is not installed, and the engine could not build on {base} either: {error}. "
+            "Run: sudo apt-get install mmdebstrap"
+        ) from error
+
+
+def _archive(files: dict[str, bytes]) -> BytesIO:
+    stream = BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, BytesIO(content))
+    stream.seek(0)
+    return stream
+
+
+def _remove_older(client: docker.DockerClient, suite: str, keep: str) -> None:
+    """Images of an earlier definition, unless a host still runs from one."""
+    in_use = {container.attrs["Image"] for container in client.containers.list(all=True)}
+    for image in client.images.list(name=REPOSITORY):
+        for tag in image.tags:
+            if tag.startswith(f"{REPOSITORY}:{suite}-") and tag != keep and image.id not in in_use:
+                client.images.remove(tag)
+
+
+def _require_space(folder: Path, mib: int) -> None:
+    free = shutil.disk_usage(folder).free // 2**20
+    if free < mib:
+        raise LabError(f"{folder}: {free} MiB free, {mib} MiB needed. Free some space, then repeat.")
+
+
+@contextmanager
+def _lock(name: str) -> Iterator[None]:
+    """One process at a time, however many labs are started side by side."""
+    with (cache_dir() / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
