@@ -1,0 +1,35 @@
+"""Why a model is not on the GPU: Ollama falls back to the CPU without a word, the host knows more."""
+
+from testinfra.host import Host
+
+from inhouse.layout import OLLAMA_UNIT
+from inhouse.planner.plan import PlannedModel
+from inhouse.smoke.backend import NoAnswer
+from inhouse.smoke.expect import shortened
+
+QUERY = "nvidia-smi --query-gpu=name,driver_version,memory.used,memory.total --format=csv,noheader"
+JOURNAL = f"journalctl --unit {OLLAMA_UNIT} --boot --no-pager --quiet --output cat --grep"
+
+
+def causes_of_fallback(host: Host, model: PlannedModel) -> str:
+    """Return what the host itself says about its GPU, as one clause."""
+    if model.gpu_share == 0:
+        return "the plan is older than the host's driver or GPU"
+    try:
+        return _from_driver(host)
+    except NoAnswer as error:
+        return f"unknown, the host did not say ({shortened(str(error))})"
+
+
+def _from_driver(host: Host) -> str:
+    too_old = host.run(f"{JOURNAL} 'driver too old' --lines 1")
+    if too_old.rc == 0 and too_old.stdout.strip():
+        return f"Ollama's journal says: {shortened(too_old.stdout)}"
+    driver = host.run(QUERY)
+    if driver.rc != 0:
+        said = shortened(driver.stdout or driver.stderr)
+        return f"the driver does not work; nvidia-smi says: {said}"
+    return (
+        f"the driver works ({shortened(driver.stdout)}; name, version, memory used, total), so other programs fill the "
+        f"GPU's memory, or Ollama does not see the device"
+    )

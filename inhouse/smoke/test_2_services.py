@@ -1,0 +1,62 @@
+"""The services: running now, started at boot, and not starting over and over."""
+
+from testinfra.host import Host
+
+from inhouse.layout import CADDY_UNIT, OLLAMA_UNIT, OPEN_WEBUI_UNIT
+from inhouse.smoke.expect import expect, shortened
+from inhouse.smoke.plugin import for_units, needs, provides
+from inhouse.smoke.subject import Subject
+
+SETTLED_S = 600
+"""A service that runs this long is not flapping, however often it was started before."""
+RESTARTS = 3
+"""So many automatic restarts shortly before are flapping; one after a crash is what Restart= is for."""
+
+
+@for_units(OLLAMA_UNIT, CADDY_UNIT, OPEN_WEBUI_UNIT)
+@needs("login")
+@provides("{unit}")
+def test_service(host: Host, unit: str, subject: Subject) -> None:
+    """{unit} is active and enabled"""
+    properties = host.service(unit).systemd_properties
+    state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
+    enabled = properties.get("UnitFileState") or "not installed"
+    expect(
+        properties.get("ActiveState") == "active" and enabled == "enabled",
+        found=f"{unit} is {state}, {enabled}{_last_word(host, unit)}",
+        expected="active and enabled",
+        cause=_cause(properties),
+        run=subject.on_host(f"systemctl status {unit}"),
+    )
+    restarts = int(properties.get("NRestarts") or 0)
+    running_s = _running_s(host, properties)
+    expect(
+        restarts < RESTARTS or running_s > SETTLED_S,
+        found=f"{unit} was restarted {restarts} times, the last time {running_s:.0f} s ago{_last_word(host, unit)}",
+        expected="a service that stays up",
+        cause="it crashes again and again",
+        run=subject.on_host(f"journalctl -u {unit} -n 50"),
+    )
+
+
+def _cause(properties: dict[str, str]) -> str:
+    if properties.get("LoadState") == "not-found":
+        return "it was never deployed, or removed"
+    if properties.get("ActiveState") == "failed":
+        return f"it failed ({properties.get('Result', 'unknown')})"
+    if properties.get("ActiveState") == "active":
+        return "somebody disabled it: it will not come back after a reboot"
+    return "somebody stopped it"
+
+
+def _running_s(host: Host, properties: dict[str, str]) -> float:
+    """Return how long the unit is active, in seconds, by the host's own monotonic clock."""
+    uptime = float(host.check_output("cat /proc/uptime").split()[0])
+    return uptime - int(properties.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+
+
+def _last_word(host: Host, unit: str) -> str:
+    """Return the end of the unit's journal, if it may be read and holds something."""
+    answer = host.run("journalctl --unit %s --lines 1 --output cat --no-pager --quiet", unit)
+    text = shortened(answer.stdout) if answer.rc == 0 else ""
+    return f"; its journal ends: {text}" if text else ""
