@@ -125,6 +125,23 @@ def belong_together(cert_pem: str, key_pem: str) -> bool:
     return bool(_certificate(cert_pem).public_key() == _private_key(key_pem).public_key())
 
 
+def check_key(key_pem: str) -> None:
+    """Check that a text is a key the fleet CA can sign with.
+
+    Raises:
+        InventoryError: it is not, and why.
+    """
+    _private_key(key_pem)
+
+
+def certificate_in(pem: str) -> str | None:
+    """The certificate in a PEM bundle that may hold a key as well; None if there is none."""
+    try:
+        return _certificate_pem(x509.load_pem_x509_certificate(pem.encode()))
+    except ValueError:
+        return None
+
+
 def _issuer_fault(leaf: x509.Certificate, ca: x509.Certificate) -> str | None:
     try:
         leaf.verify_directly_issued_by(ca)

@@ -1,0 +1,32 @@
+"""Where the files are that are not Python: in a checkout beside the package, in an installed wheel inside it."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def assets() -> Path:
+    """Folder that holds `templates/`, `inventories/` and `deploy.py`."""
+    packed = _PACKAGE / "_assets"
+    return packed if packed.is_dir() else _PACKAGE.parent
+
+
+def templates_folder() -> Path:
+    """Bodies of the files that land on hosts."""
+    return assets() / "templates"
+
+
+def deploy_file() -> Path:
+    """The service layer, as pyinfra runs it."""
+    return assets() / "deploy.py"
+
+
+def inventories_folder() -> Path:
+    """The inventories that come with inhouse."""
+    return assets() / "inventories"
+
+
+def default_inventory() -> Path:
+    """This machine: `inventories/local` here, or the one that comes with inhouse."""
+    here = Path("inventories/local")
+    return here if here.is_dir() else inventories_folder() / "local"
