@@ -25,7 +25,7 @@ class NoAnswer(Exception):
     """The host did not let us in, or a command on it did not end."""
 
 
-class _Bounded(BaseBackend):
+class _Bounded(BaseBackend):  # type: ignore[misc]  # testinfra has no types
     """Adds to testinfra's backends what they lack: a time limit, and a password for sudo."""
 
     become_password: str | None = None
@@ -44,7 +44,7 @@ class _Bounded(BaseBackend):
         return self.result(done.returncode, self.encode(line), done.stdout, done.stderr)
 
 
-class _Ssh(_Bounded, SshBackend):
+class _Ssh(_Bounded, SshBackend):  # type: ignore[misc]
     """The system's own ssh, so that its configuration, agent and jump hosts count."""
 
     def run_ssh(self, command: str) -> CommandResult:
@@ -55,7 +55,7 @@ class _Ssh(_Bounded, SshBackend):
             raise NoAnswer(result.stderr.strip() or "ssh ended without a word") from error
 
 
-class _Local(_Bounded, LocalBackend):
+class _Local(_Bounded, LocalBackend):  # type: ignore[misc]
     """This machine."""
 
 

@@ -137,7 +137,7 @@ def _socket_url(subject: Subject) -> str:
     return f"wss://{address}:{subject.plan.https_port}"
 
 
-def _as_browser(subject: Subject) -> dict[str, object]:
+def _as_browser(subject: Subject) -> dict[str, Any]:
     """Return options of a connection to the host's address under the host's name, with no forward proxy in between."""
     return {
         "sslopt": {"context": trust(subject), "server_hostname": subject.plan.server_name},

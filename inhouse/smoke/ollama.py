@@ -57,6 +57,7 @@ class Ollama:
     """One host's Ollama, seen by a program that has the token."""
 
     def __init__(self, http: httpx.Client) -> None:
+        """Speak through `http`, whose base is the host and which holds the token."""
         self._http = http
 
     def version(self) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 import httpx
 import pytest
 
+from inhouse.layout import OPEN_WEBUI_UNIT
 from inhouse.planner.plan import PlannedModel
 from inhouse.results import SmokeTest
 from inhouse.smoke.backend import NoAnswer
@@ -44,14 +45,7 @@ MEASURED: Final = pytest.StashKey[Measured]()
 
 
 class SmokePlugin:
-    """Runs the tests for one subject and hands out each result at once.
-
-    Args:
-        subject: the host under test.
-        measured: filled by the tests.
-        begin: called with a test's title before it runs.
-        done: called with each result.
-    """
+    """Runs the tests for one subject and hands out each result at once."""
 
     def __init__(
         self,
@@ -60,6 +54,14 @@ class SmokePlugin:
         begin: Callable[[str], None],
         done: Callable[[SmokeTest], None],
     ) -> None:
+        """Judge one host.
+
+        Args:
+            subject: the host under test.
+            measured: filled by the tests.
+            begin: called with a test's title before it runs.
+            done: called with each result.
+        """
         self._subject = subject
         self._measured = measured
         self._begin = begin
@@ -131,9 +133,8 @@ class SmokePlugin:
         plan = self._subject.plan
         if (mark := item.get_closest_marker("for_models")) and not self._models(mark.args[0]):
             return False
-        if (mark := item.get_closest_marker("with_open_webui")) or self._parameter(
-            item, "unit"
-        ) == "open-webui.service":
+        mark = item.get_closest_marker("with_open_webui")
+        if mark or self._parameter(item, "unit") == OPEN_WEBUI_UNIT:
             chats = bool(mark and mark.kwargs.get("chat"))
             return plan.open_webui and (not chats or plan.open_webui_default_model is not None)
         return not item.get_closest_marker("with_chat_model") or bool(plan.chat_models)

@@ -38,7 +38,7 @@ def write_junit(results: Mapping[str, SmokeResult], file: Path) -> None:
         suite = TestSuite(name)
         suite.add_testcases([_case(name, test.name, test.seconds, test.outcome, test.message) for test in result.tests])
         xml.add_testsuite(suite)
-    xml.update_statistics()
+    xml.update_statistics()  # type: ignore[no-untyped-call]
     file.parent.mkdir(parents=True, exist_ok=True)
     xml.write(str(file), pretty=True)
 

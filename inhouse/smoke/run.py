@@ -205,7 +205,7 @@ def _unfinished(subject: Subject, story: _Story, hung_after: float | None, noise
         expected="every test ends",
         cause="the host hangs at that point"
         if hung_after
-        else "the controller ran out of memory, or a defect of inhouse",
+        else "the controller has no memory left, or a defect of ours",
         run=subject.on_host("systemctl --failed"),
     )
     return SmokeTest(

@@ -1,4 +1,4 @@
-"""What a smoke test knows about the host it judges: its plan, how to reach it, whom to trust, and the keys to come in."""
+"""What a smoke test knows of the host it judges: its plan, how to reach it, whom to trust, and the keys to get in."""
 
 import json
 import shlex

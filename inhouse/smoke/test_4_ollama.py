@@ -5,7 +5,7 @@ import json
 import httpx
 from testinfra.host import Host
 
-from inhouse.layout import CADDY_UNIT, OLLAMA_UNIT
+from inhouse.layout import OLLAMA_UNIT
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.ollama import Ollama, OllamaError, full_name

@@ -1,4 +1,4 @@
-"""Every planned model: it answers, where it was planned to lie, as fast as wanted, with the context that was promised."""
+"""Every planned model: it answers, lies where it was planned to, is as fast as wanted, and has the promised context."""
 
 import httpx
 from testinfra.host import Host
@@ -68,7 +68,7 @@ def test_embeds(ollama: Ollama, model: PlannedModel, measured: Measured, subject
 @needs("works:{model.tag}")
 @provides("placed:{model.tag}")
 def test_placed(host: Host, model: PlannedModel, measured: Measured, subject: Subject) -> None:
-    """{model.tag} is on the {plan.accelerator} side as planned"""
+    """{model.tag} lies on the GPU or the CPU as planned"""
     share = _loaded(measured, model, subject).gpu_share
     if model.gpu_share == 0:
         as_planned, expected = share < ON_CPU, "on the CPU, as planned"
@@ -162,7 +162,7 @@ def _loaded(measured: Measured, model: PlannedModel, subject: Subject) -> Loaded
         found=f"{model.tag} is not in memory right after it answered",
         expected="it stays loaded (keep_alive)",
         cause="keep_alive is 0, or other models pushed it out at once",
-        run=subject.on_host("curl -s http://127.0.0.1:%d/api/ps" % subject.plan.ollama_port),
+        run=subject.on_host(f"curl -s http://127.0.0.1:{subject.plan.ollama_port}/api/ps"),
     )
     assert loaded is not None
     return loaded

@@ -17,6 +17,7 @@ class ByAddress(httpx.BaseTransport):
     """Connects to one address whatever name a URL holds, as if a DNS server had said so; TLS still checks the name."""
 
     def __init__(self, address: str, context: ssl.SSLContext) -> None:
+        """Connect to `address` always, with the roots of `context`."""
         self._address = address
         self._inner = httpx.HTTPTransport(verify=context, trust_env=False)
 
