@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from inhouse.facts.model import DisplayDevice, DriverState, NvidiaDriver, NvidiaGpu
 from inhouse.facts.sections import Section, Sections
 
-_VERSION = re.compile(r"\b(\d{3,}\.\d{2,}(?:\.\d{2,})?)\b")
-"""535.183.01, 550.54, 595.80: three digits or more, then one or two groups of two or more."""
+_VERSION = re.compile(r"\b\d{3,}\.\d+(?:\.\d+)?\b")
+"""535.183.01, 595.80, 540.4.0: three digits or more come first, which no compiler's version beside it has."""
 
 _PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
 """Drivers that keep a device for a guest: it is not this host's."""
@@ -65,7 +65,7 @@ def _library_version(sections: Sections, message: str) -> str | None:
 def _version(text: str) -> str | None:
     """Return the first version in /sys/module/nvidia/version or /proc/driver/nvidia/version."""
     match = _VERSION.search(text)
-    return match[1] if match else None
+    return match[0] if match else None
 
 
 def _message(smi: Section) -> str:
@@ -108,7 +108,7 @@ def _gpu(row: dict[str, str]) -> NvidiaGpu:
         index=int(row["index"]),
         name=row["name"],
         uuid=_value(row["uuid"]) or "",
-        pci_slot=_slot(row["pci.bus_id"]),
+        pci_slot=_slot(_value(row["pci.bus_id"]) or ""),
         memory_total_mib=_mib(row["memory.total"]),
         memory_free_mib=_mib(row["memory.free"]),
         compute_capability=_value(row.get("compute_cap", "")),

@@ -96,8 +96,8 @@ _FAILURES = (
     _Failure(
         r"Permission denied \((?P<methods>[^)]*)\)|Too many authentication failures",
         "login as {user} refused: the host does not accept {key}. Put its public half into the host's "
-        "~{user}/.ssh/authorized_keys ({copy}), or set ansible_user and ansible_ssh_private_key_file. A key with a passphrase must be in the "
-        "agent: ssh-add.",
+        "~{user}/.ssh/authorized_keys ({copy}), or set ansible_user and "
+        "ansible_ssh_private_key_file. A key with a passphrase must be in the agent: ssh-add.",
     ),
     _Failure(
         r"(?P<said>Unable to negotiate with .*)",

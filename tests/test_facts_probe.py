@@ -1,0 +1,112 @@
+"""The probe itself, run on this machine by the shells that hosts have."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from inhouse.facts import gather
+from inhouse.facts.model import DriverState, HostFacts
+from inhouse.facts.parse import parse
+
+PROBE = Path(gather.__file__).with_name("probe.sh").read_text(encoding="utf-8")
+
+# dash and bash are on every Debian; busybox joins where it is.
+SHELLS = [["dash"], ["bash", "--posix"], *([["busybox", "sh"]] if shutil.which("busybox") else [])]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
+def test_every_shell_prints_this_machines_facts(shell: list[str], tmp_path: Path) -> None:
+    facts = probe(tmp_path, shell=shell)
+    meminfo = Path("/proc/meminfo").read_text(encoding="utf-8").split()
+    assert facts.memory_total_mib == int(meminfo[meminfo.index("MemTotal:") + 1]) // 1024
+    assert facts.cpu.threads == Path("/proc/cpuinfo").read_text(encoding="utf-8").count("\nprocessor\t") + 1
+    assert facts.models_disk.total_mib == pytest.approx(shutil.disk_usage(tmp_path).total / 2**20, abs=2)
+    assert abs(facts.clock_offset_s) < 5
+
+
+def test_what_inhouse_put_there_is_told_from_what_it_did_not(tmp_path: Path) -> None:
+    (tmp_path / "opt/ollama/0.34.4/bin").mkdir(parents=True)
+    (tmp_path / "opt/ollama/current").symlink_to("0.34.4")
+    (tmp_path / "opt/open-webui").mkdir()
+    (tmp_path / "opt/open-webui/current").symlink_to(tmp_path / "opt/open-webui/0.12.4")
+    (tmp_path / "fleet").write_text("SHA256:ab\n", encoding="utf-8")
+    (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", encoding="utf-8")
+    own = program(tmp_path / "opt/ollama/0.34.4/bin/ollama", "exit 0")
+    facts = probe(tmp_path)
+    assert (facts.installed.ollama, facts.installed.open_webui) == ("0.34.4", "0.12.4")
+    assert facts.fleet == "SHA256:ab"
+    assert facts.certificate_pem == (tmp_path / "cert.pem").read_text(encoding="utf-8")
+
+    # This machine may have an Ollama of its own, so only the one made here is looked for.
+    here = str(tmp_path / "bin/ollama")
+    assert here in run(tmp_path, {"ollama": "exit 0"})
+    (tmp_path / "bin/ollama").unlink()
+    (tmp_path / "bin/ollama").symlink_to(own)
+    assert here not in run(tmp_path, {})
+
+
+def test_a_driver_that_does_not_know_a_field_is_asked_again_without_it(tmp_path: Path) -> None:
+    facts = probe(
+        tmp_path,
+        {
+            "nvidia-smi": """case $1 in
+            *compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
+            esac
+            echo '0, Tesla P100-PCIE-16GB, GPU-1, 00000000:3B:00.0, 16280, 16270, 470.82.01'"""
+        },
+    )
+    assert facts.nvidia.state == DriverState.WORKING
+    assert [(gpu.name, gpu.compute_capability) for gpu in facts.nvidia.gpus] == [("Tesla P100-PCIE-16GB", None)]
+
+
+@pytest.mark.parametrize("timeout", ["timeout", "no timeout"])
+def test_an_nvidia_smi_that_hangs_is_ended(timeout: str, tmp_path: Path) -> None:
+    programs = {"nvidia-smi": "exec sleep 30"}
+    if timeout == "no timeout":
+        programs["timeout"] = "exit 127"
+    script = PROBE.replace("limited 20 nvidia-smi", "limited 0.3 nvidia-smi")
+    assert script != PROBE
+    began = time.monotonic()
+    output = run(tmp_path, programs, script=script)
+    assert time.monotonic() - began < 10
+    status = "143" if timeout == "no timeout" else "124"
+    assert f"@nvidia-smi status={status}" in output
+    assert output.endswith("@end\n")
+
+
+def test_a_script_cut_short_on_its_way_runs_nothing(tmp_path: Path) -> None:
+    assert run(tmp_path, {}, script=PROBE[: PROBE.index('main "$@"')]) == ""
+
+
+def program(path: Path, body: str) -> Path:
+    """Write an executable shell script."""
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(0o755)
+    return path
+
+
+def run(folder: Path, programs: Mapping[str, str], *, shell: list[str] | None = None, script: str = PROBE) -> str:
+    """Run the probe with some programs of its own before the system's, and return what it printed."""
+    (folder / "bin").mkdir(exist_ok=True)
+    for name, body in programs.items():
+        program(folder / "bin" / name, body)
+    arguments = ["models/not/there/yet", "opt", "opt/ollama/current", "opt/open-webui/current", "fleet", "cert.pem"]
+    done = subprocess.run(
+        [*(shell or ["sh"]), "-s", "--", *(str(folder / argument) for argument in arguments)],
+        input=script,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{folder / 'bin'}:/usr/bin:/bin"},
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def probe(folder: Path, programs: Mapping[str, str] | None = None, *, shell: list[str] | None = None) -> HostFacts:
+    """Run the probe and return the facts."""
+    return parse("here", run(folder, programs or {}, shell=shell), time.time())
