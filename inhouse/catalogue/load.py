@@ -1,0 +1,59 @@
+"""Reads a catalogue file and checks every row; an error names the file, the row and the field."""
+
+from importlib import resources
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from inhouse.errors import PlanError
+
+
+class Row(BaseModel):
+    """A record of the catalogue: nothing unknown, nothing changed after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+File = TypeVar("File", bound=Row)
+
+
+def read(name: str, kind: type[File]) -> File:
+    """Read a file that lies beside this module.
+
+    Raises:
+        PlanError: the file is not what the planner needs; every wrong field is named.
+    """
+    return check(name, resources.files(__package__).joinpath(name).read_text(encoding="utf-8"), kind)
+
+
+def check(name: str, text: str, kind: type[File]) -> File:
+    """Check the text of a catalogue file.
+
+    Raises:
+        PlanError: as `read`.
+    """
+    try:
+        content = yaml.load(text, Loader=yaml.CSafeLoader)
+        return kind.model_validate(content)
+    except yaml.YAMLError as error:
+        raise PlanError(f"{name} is not YAML: {error}") from error
+    except ValidationError as error:
+        wrong = "; ".join(f"{_where(content, e['loc'])}: {e['msg']}, found {e['input']!r}" for e in error.errors())
+        raise PlanError(f"{name} holds rows that cannot be right. {wrong}") from error
+
+
+def _where(content: Any, location: tuple[int | str, ...]) -> str:
+    """Name a place as a person would look for it: rows by their tag, id or version instead of by number."""
+    names = []
+    for step in location:
+        content = _step(content, step)
+        label = next((content[k] for k in ("tag", "id", "version") if isinstance(content, dict) and k in content), None)
+        names.append(str(label) if isinstance(step, int) and label else str(step))
+    return " → ".join(names)
+
+
+def _step(content: Any, step: int | str) -> Any:
+    if isinstance(content, list) and isinstance(step, int) and step < len(content):
+        return content[step]
+    return content.get(step) if isinstance(content, dict) else None

@@ -1,0 +1,149 @@
+"""The models the planner knows, from models.yml: numbers for the estimator, and what each model is good for."""
+
+from difflib import get_close_matches
+from functools import cache
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from inhouse.catalogue.load import Row, read
+from inhouse.catalogue.version import Version
+
+Purpose = Literal["chat", "code", "vision", "embedding"]
+Capability = Literal["tools", "thinking", "vision", "audio", "insert", "embedding"]
+Class = Literal["embedding", "<2B", "2-4B", "7-9B", "12-14B", "20-35B", "70B+"]
+
+
+class KvLayers(Row):
+    """Attention layers of one kind. Layers that share another layer's KV cache are left out: they hold none."""
+
+    layers: PositiveInt
+    heads: PositiveInt
+    """KV heads."""
+    dim: PositiveInt
+    """Length of one key; of one value too unless `value_dim` is given."""
+    value_dim: Annotated[int, Field(ge=0)] | None = None
+    window: PositiveInt | None = None
+    """Tokens of the sliding window; None: full attention."""
+
+
+class RecurrentLayers(Row):
+    """Layers with a state of fixed size instead of a KV cache (ssm.* in a GGUF file)."""
+
+    layers: PositiveInt
+    inner: PositiveInt
+    state: PositiveInt
+    groups: PositiveInt
+    conv: PositiveInt
+
+
+class Architecture(Row):
+    """The numbers that decide memory."""
+
+    blocks: PositiveInt
+    embedding: PositiveInt
+    """Length of one hidden vector."""
+    heads: PositiveInt
+    """Query heads (the largest count of any layer)."""
+    vocabulary: PositiveInt
+    embedding_bits: Annotated[float, Field(gt=0, le=32)]
+    """Bits per weight of the token-embedding table, which stays in the host's RAM."""
+    tied: bool
+    """The output layer is the embedding table: then the GPU holds a second copy of it."""
+    kv: tuple[KvLayers, ...] = ()
+    """Empty for encoders, which keep no cache."""
+    recurrent: RecurrentLayers | None = None
+
+    @property
+    def embedding_mib(self) -> float:
+        """Size of the token-embedding table."""
+        return self.vocabulary * self.embedding * self.embedding_bits / 8 / 2**20
+
+
+class Model(Row):
+    """One tag of Ollama's library."""
+
+    tag: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[a-z0-9._-]+)?$")]
+    kind: Class
+    parameters_b: Annotated[float, Field(gt=0)]
+    """Thousand millions of parameters."""
+    active_b: Annotated[float, Field(gt=0)]
+    """Of them used for one token; less than all in a mixture of experts."""
+    quantization: str
+    file_mib: PositiveInt
+    """Everything a pull fetches."""
+    projector_mib: Annotated[int, Field(ge=0)] = 0
+    """Of it the vision part."""
+    context_trained: PositiveInt
+    purposes: tuple[Purpose, ...]
+    capabilities: tuple[Capability, ...] = ()
+    licence: str
+    min_ollama: Version
+    rank: Annotated[int, Field(ge=1, le=100)]
+    """Order of preference among models of one purpose, higher is better; ours, not a benchmark's (docs/planner.md)."""
+    architecture: Architecture
+    source: Annotated[str, Field(min_length=8)]
+
+    @property
+    def dense(self) -> bool:
+        """Every token uses every parameter."""
+        return self.active_b >= self.parameters_b
+
+    @property
+    def thinks(self) -> bool:
+        """Answers only after tokens a person does not read."""
+        return "thinking" in self.capabilities
+
+    @model_validator(mode="after")
+    def _numbers_agree(self) -> Self:
+        a = self.architecture
+        with_state = sum(g.layers for g in a.kv) + (a.recurrent.layers if a.recurrent else 0)
+        if with_state > a.blocks:
+            raise ValueError(f"{with_state} layers hold a cache or a state, but the model has only {a.blocks} blocks")
+        if self.active_b > self.parameters_b:
+            raise ValueError(f"{self.active_b} billion active parameters are more than all {self.parameters_b}")
+        if self.projector_mib + a.embedding_mib >= self.file_mib:
+            raise ValueError("vision part and embedding table are together as large as the file")
+        bits = (self.file_mib - self.projector_mib) * 8 * 2**20 / (self.parameters_b * 1e9)
+        if not 3.5 <= bits <= 18:
+            raise ValueError(f"{bits:.1f} bits per parameter: file_mib and parameters_b do not belong together")
+        if ("vision" in self.purposes) != (self.projector_mib > 0):
+            raise ValueError("a model for vision has a vision part (projector_mib), and no other has one")
+        return self
+
+
+class Models(Row):
+    """The file models.yml."""
+
+    models: tuple[Model, ...]
+
+    @model_validator(mode="after")
+    def _tags_differ(self) -> Self:
+        tags = [m.tag for m in self.models]
+        if twice := {t for t in tags if tags.count(t) > 1}:
+            raise ValueError(f"tags given twice: {', '.join(sorted(twice))}")
+        return self
+
+
+@cache
+def models() -> tuple[Model, ...]:
+    """Read models.yml once."""
+    return read("models.yml", Models).models
+
+
+@cache
+def _by_tag() -> dict[str, Model]:
+    return {m.tag: m for m in models()}
+
+
+def find(tag: str) -> Model | None:
+    """The model of a tag; "NAME:latest" and "NAME" are the same."""
+    return _by_tag().get(tag.lower().removesuffix(":latest"))
+
+
+def nearest(tag: str) -> list[str]:
+    """Up to three tags that look like this one, or are of the same family."""
+    tags = list(_by_tag())
+    family = tag.lower().partition(":")[0]
+    close = get_close_matches(tag.lower(), tags, n=3, cutoff=0.6)
+    return close or [t for t in tags if t.partition(":")[0] == family][:3]
