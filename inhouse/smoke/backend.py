@@ -13,6 +13,7 @@ from testinfra.backend.local import LocalBackend
 from testinfra.backend.ssh import SshBackend
 from testinfra.host import Host
 
+from inhouse.smoke.expect import shortened
 from inhouse.smoke.subject import Subject
 
 CONNECT_S: Final = 8
@@ -22,7 +23,7 @@ COMMAND_S: Final = 30
 
 
 class NoAnswer(Exception):
-    """The host did not let us in, or a command on it did not end."""
+    """The host did not let us in, or a command on it that only looks did not work."""
 
 
 class _Bounded(BaseBackend):  # type: ignore[misc]  # testinfra has no types
@@ -84,6 +85,19 @@ def connect(subject: Subject) -> Iterator[Host]:
             if control.exists():
                 leave = ["ssh", "-o", f"ControlPath={control}", "-O", "exit", connection.address]
                 subprocess.run(leave, capture_output=True, timeout=CONNECT_S, check=False)
+
+
+def output(host: Host, command: str, *arguments: str) -> str:
+    """Return what a command on the host prints.
+
+    Raises:
+        NoAnswer: it failed; the text holds its own words.
+    """
+    answer = host.run(command, *arguments)
+    if answer.rc != 0:
+        said = shortened(answer.stderr or answer.stdout) or f"exit status {answer.rc}"
+        raise NoAnswer(f"`{command.split()[0]}` on the host failed: {said}")
+    return str(answer.stdout)
 
 
 def _host(backend: Any, password: str | None) -> Host:

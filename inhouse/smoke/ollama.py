@@ -60,10 +60,6 @@ class Ollama:
         """Speak through `http`, whose base is the host and which holds the token."""
         self._http = http
 
-    def version(self) -> str:
-        """Return the version."""
-        return str(self._get("/api/version")["version"])
-
     def trained_contexts(self) -> dict[str, int | None]:
         """Return the models in the store by full name, each with its trained context in tokens where Ollama says it."""
         models = self._get("/api/tags")["models"]

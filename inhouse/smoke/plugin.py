@@ -134,7 +134,7 @@ class SmokePlugin:
         if (mark := item.get_closest_marker("for_models")) and not self._models(mark.args[0]):
             return False
         mark = item.get_closest_marker("with_open_webui")
-        if mark or self._parameter(item, "unit") == OPEN_WEBUI_UNIT:
+        if mark or _parameters(item).get("unit") == OPEN_WEBUI_UNIT:
             chats = bool(mark and mark.kwargs.get("chat"))
             return plan.open_webui and (not chats or plan.open_webui_default_model is not None)
         return not item.get_closest_marker("with_chat_model") or bool(plan.chat_models)
@@ -143,14 +143,13 @@ class SmokePlugin:
         return [self._filled(item, thing) for mark in item.iter_markers(name) for thing in mark.args]
 
     def _filled(self, item: pytest.Item, text: str) -> str:
-        return text.format(
-            plan=self._subject.plan, model=self._parameter(item, "model"), unit=self._parameter(item, "unit")
-        )
+        return text.format(plan=self._subject.plan, **_parameters(item))
 
-    @staticmethod
-    def _parameter(item: pytest.Item, name: str) -> object:
-        callspec = getattr(item, "callspec", None)
-        return callspec.params.get(name) if callspec else None
+
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    """Return what a test is parametrized with."""
+    callspec = getattr(item, "callspec", None)
+    return dict(callspec.params) if callspec else {}
 
 
 def explain(problem: BaseException | None, subject: Subject) -> str:
@@ -160,8 +159,8 @@ def explain(problem: BaseException | None, subject: Subject) -> str:
     elif isinstance(problem, NoAnswer):
         text = paragraph(
             found=shortened(str(problem)),
-            expected=f"{subject.plan.host} lets us in and answers",
-            cause="the network or the host went away during the test",
+            expected="an answer of the host",
+            cause="the host lacks the command, or it went away during the test",
             run=subject.on_host("true"),
         )
     elif isinstance(problem, OllamaError):

@@ -6,7 +6,7 @@ from testinfra.host import Host
 
 from inhouse.layout import FLEET_MARKER
 from inhouse.planner.plan import Plan
-from inhouse.smoke.backend import NoAnswer
+from inhouse.smoke.backend import NoAnswer, output
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.plugin import needs, provides
 from inhouse.smoke.subject import Subject
@@ -56,7 +56,7 @@ def test_fleet_marker(host: Host, subject: Subject) -> None:
 def test_clock(host: Host, subject: Subject) -> None:
     """The host's clock is right to within 5 minutes"""
     before = time.time()
-    offset = float(host.check_output("date +%s")) - before
+    offset = float(output(host, "date +%s")) - before
     expect(
         abs(offset) <= CLOCK_TOLERANCE_S,
         found=f"the host's clock is {abs(offset):.0f} s {'ahead of' if offset > 0 else 'behind'} the controller's",

@@ -3,6 +3,7 @@
 from testinfra.host import Host
 
 from inhouse.layout import CADDY_UNIT, OLLAMA_UNIT, OPEN_WEBUI_UNIT
+from inhouse.smoke.backend import output
 from inhouse.smoke.expect import expect, shortened
 from inhouse.smoke.plugin import for_units, needs, provides
 from inhouse.smoke.subject import Subject
@@ -18,7 +19,7 @@ RESTARTS = 3
 @provides("{unit}")
 def test_service(host: Host, unit: str, subject: Subject) -> None:
     """{unit} is active and enabled"""
-    properties = host.service(unit).systemd_properties
+    properties = _properties(host, unit)
     state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
     enabled = properties.get("UnitFileState") or "not installed"
     expect(
@@ -39,6 +40,12 @@ def test_service(host: Host, unit: str, subject: Subject) -> None:
     )
 
 
+def _properties(host: Host, unit: str) -> dict[str, str]:
+    """Return what systemd knows of the unit; testinfra's own module asks ten questions first to find systemd."""
+    lines = output(host, "systemctl show %s", unit).splitlines()
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
 def _cause(properties: dict[str, str]) -> str:
     if properties.get("LoadState") == "not-found":
         return "it was never deployed, or removed"
@@ -51,7 +58,7 @@ def _cause(properties: dict[str, str]) -> str:
 
 def _running_s(host: Host, properties: dict[str, str]) -> float:
     """Return how long the unit is active, in seconds, by the host's own monotonic clock."""
-    uptime = float(host.check_output("cat /proc/uptime").split()[0])
+    uptime = float(output(host, "cat /proc/uptime").split()[0])
     return uptime - int(properties.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
 
 

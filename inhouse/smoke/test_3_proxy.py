@@ -76,10 +76,10 @@ def test_redirect(subject: Subject, plan: Plan) -> None:
 
 
 @needs("proxy")
-@pytest.mark.parametrize("token", [None, WRONG_TOKEN], ids=["none", "wrong"])
-def test_no_answer_without_token(anyone: httpx.Client, plan: Plan, token: str | None) -> None:
-    """No answer without the right token ({token})"""
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+@pytest.mark.parametrize("token", ["no", "a wrong"])
+def test_no_token_no_answer(anyone: httpx.Client, plan: Plan, token: str) -> None:
+    """Programs with {token} token get no answer"""
+    headers = {"Authorization": f"Bearer {WRONG_TOKEN}"} if token == "a wrong" else {}
     answers = [
         anyone.get("/v1/models", headers=headers),
         anyone.get("/api/tags", headers=headers),

@@ -36,16 +36,17 @@ def test_version(host: Host, plan: Plan, subject: Subject) -> None:
 def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
     """Ollama answers through the proxy to a program that has the token"""
     try:
-        found = f"version {ollama.version()}"
+        ollama.trained_contexts()
     except (OllamaError, httpx.HTTPError) as error:
-        found = shortened(f"{error}")
-    expect(
-        found == f"version {plan.ollama_version}",
-        found=found,
-        expected=f"version {plan.ollama_version}",
-        cause="the token on the host is not the inventory's, or the proxy's configuration was changed by hand",
-        run=f"inhouse up --limit {plan.host}",
-    )
+        raise Broken(
+            paragraph(
+                found=shortened(str(error) or type(error).__name__),
+                expected="the list of models",
+                cause="the token on the host is not the inventory's, the proxy's configuration was changed by hand, or "
+                "the models' store cannot be read",
+                run=f"inhouse up --limit {plan.host}",
+            )
+        ) from error
 
 
 @for_models("all")
@@ -53,17 +54,7 @@ def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
 @provides("present:{model.tag}")
 def test_model_present(ollama: Ollama, model: PlannedModel, plan: Plan) -> None:
     """{model.tag} is on the host"""
-    try:
-        there = ollama.trained_contexts()
-    except OllamaError as error:
-        raise Broken(
-            paragraph(
-                found=shortened(str(error)),
-                expected="a list of models",
-                cause="the models' store cannot be read",
-                run=f"inhouse up --limit {plan.host}",
-            )
-        ) from error
+    there = ollama.trained_contexts()
     expect(
         full_name(model.tag) in there,
         found=", ".join(sorted(there)) or "no model at all",

@@ -5,6 +5,7 @@ from testinfra.host import Host
 
 from inhouse.layout import OLLAMA_UNIT
 from inhouse.planner.plan import Plan, PlannedModel
+from inhouse.smoke.backend import output
 from inhouse.smoke.bounds import load_bound_s
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.gpu import causes_of_fallback
@@ -184,4 +185,4 @@ def _no_answer(subject: Subject, model: PlannedModel, error: Exception) -> Broke
 
 
 def _load(host: Host) -> str:
-    return str(host.check_output("cat /proc/loadavg")).split()[0]
+    return output(host, "cat /proc/loadavg").split()[0]

@@ -5,6 +5,7 @@ import ipaddress
 from testinfra.host import Host
 
 from inhouse.planner.plan import Plan
+from inhouse.smoke.backend import output
 from inhouse.smoke.expect import expect
 from inhouse.smoke.plugin import needs, with_open_webui
 from inhouse.smoke.subject import Subject
@@ -43,7 +44,7 @@ def _inside_only(host: Host, subject: Subject, port: int) -> None:
 
 def _listening(host: Host, port: int) -> list[str]:
     """Return the addresses on which something listens at this TCP port."""
-    lines = host.check_output("ss -Hltn %s", f"sport = :{port}").splitlines()
+    lines = output(host, "ss -Hltn %s", f"sport = :{port}").splitlines()
     return [line.split()[3].rsplit(":", 1)[0] for line in lines if line.strip()]
 
 
