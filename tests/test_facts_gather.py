@@ -132,10 +132,10 @@ def test_hosts_are_answered_in_order_and_one_failure_leaves_the_others(standins:
 def test_the_probe_survives_the_login_shell_and_the_password_stays_out_of_sight(standins: Path, tmp_path: Path) -> None:
     program(standins / "ssh", f'echo "$@" >{tmp_path}/arguments; while [ $# -gt 1 ]; do shift; done; exec sh -c "$1"')
     connection = Connection("ssh", "gpu1", become=True, become_password=SecretStr("open sesame"))
-    answer = gather([Host("gpu1", (), connection, HostSettings(ollama_models_dir="/it's here/models"))])["gpu1"]
+    answer = gather([Host("gpu1", (), connection, HostSettings(ollama_models_dir="/srv/models"))])["gpu1"]
     assert isinstance(answer, HostFacts)
     arguments = (tmp_path / "arguments").read_text(encoding="utf-8")
-    assert "here/models" in arguments
+    assert " /srv/models /opt/inhouse " in arguments
     assert "sesame" not in arguments
 
 
