@@ -18,12 +18,23 @@ from inhouse.facts.model import (
     OperatingSystem,
     Virtualization,
 )
+from inhouse.inventory import Connection, Host
 from inhouse.planner.driver import CURRENT_BRANCH
+from inhouse.settings import HostSettings
 
 DEFAULTS = {"ram": 32, "disk": 500, "cpu": 8}
 """GiB, GiB, cores: of a host whose line does not say."""
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:\s*x\s*(?P<after>\d+))?", re.IGNORECASE)
+
+
+IMAGINED = "imagined"
+"""Name of the host that is not there."""
+
+
+def imagined_host() -> Host:
+    """A host with default settings, to plan for."""
+    return Host(IMAGINED, (), Connection("local", "localhost"), HostSettings())
 
 
 def parse(text: str) -> HostFacts:
@@ -80,11 +91,11 @@ def _facts(numbers: dict[str, int], cards: list[Gpu]) -> HostFacts:
     slots = [f"0000:{bus:02x}:00.0" for bus in range(1, len(cards) + 1)]
     version = f"{min((catalogue.last_branch(g.id) or CURRENT_BRANCH for g in cards), default=CURRENT_BRANCH)}.0"
     return HostFacts(
-        host="imagined",
+        host=IMAGINED,
         os=OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "", "x86_64"),
         virtualization=Virtualization.NONE,
         virtualization_name="none",
-        cpu=Cpu("imagined", numbers["cpu"], numbers["cpu"] * 2, frozenset()),
+        cpu=Cpu(IMAGINED, numbers["cpu"], numbers["cpu"] * 2, frozenset()),
         memory_total_mib=ram,
         memory_available_mib=ram,
         models_disk=Disk("/", disk, disk),

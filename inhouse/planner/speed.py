@@ -7,8 +7,8 @@ GPU_EFFICIENCY = 0.7
 GPU_SECONDS_PER_BLOCK = 60e-6
 """What a block of the model costs beside that (starting its kernels).
 
-Both numbers are set so that a 27B model of 64 blocks gives the 36 tokens/s that were published for Ollama on an RTX 4090
-(1008 GB/s); nothing else was measured yet.
+Both numbers are set so that a 27B model of 64 blocks gives the 36 tokens/s that were published for Ollama on an RTX
+4090 (1008 GB/s); nothing else was measured yet.
 """
 CPU_GBS_PER_CORE = 10.0
 """GB/s that one core keeps busy: 80 tokens/s of a 253 MB model on two cores, measured."""
