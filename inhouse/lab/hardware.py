@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inhouse.lab.elf import shared_object
+from inhouse.lab.paths import HOST_FOLDER
 from inhouse.lab.profiles import Cpu, Nvidia, PciDevice, Profile
 
 CONFIG_SPACE_BYTES = 256
 LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
+SHADER_CACHE = "/var/cache/inhouse-lab-shaders"
+"""On a `software-gpu` host; kept between labs, because compiling the shaders takes half a minute."""
 NVIDIA_CHARACTER_MAJOR = 195
 """Major number of /dev/nvidia* (the kernel's devices.txt)."""
 
@@ -150,7 +153,7 @@ def driver_files(nvidia: Nvidia, nvidia_smi: bytes) -> dict[str, bytes]:
     libraries = {f"/usr/lib/x86_64-linux-gnu/{name}.{nvidia.library}": shared_object(f"{name}.1") for name in LIBRARIES}
     return libraries | {
         "/usr/bin/nvidia-smi": nvidia_smi,
-        "/etc/inhouse-lab/nvidia.json": json.dumps(nvidia.model_dump(), indent=1).encode(),
+        f"{HOST_FOLDER}/nvidia.json": json.dumps(nvidia.model_dump(), indent=1).encode(),
     }
 
 
@@ -185,6 +188,28 @@ def boot_script(nvidia: Nvidia) -> str:
         f"mknod -m 666 /dev/nvidia{number} c {NVIDIA_CHARACTER_MAJOR} {number}" for number in range(len(nvidia.gpus))
     ]
     return "\n".join(lines) + "\n"
+
+
+def software_gpu_files() -> dict[str, bytes]:
+    """Files of a host whose llama-server offloads to Mesa's software Vulkan device, by path.
+
+    A drop-in, because nobody runs a service on this device but a lab: the product's own unit stays as it is.
+    """
+    manifest = f"{HOST_FOLDER}/software_vulkan.json"
+    driver = {"api_version": "1.3.0", "library_path": "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"}
+    drop_in = (
+        "# This lab host's GPU is Mesa's software Vulkan device.\n"
+        "[Service]\n"
+        f"Environment=VK_DRIVER_FILES={manifest}\n"
+        "# Without a number llama.cpp passes over devices that are processors.\n"
+        "Environment=GGML_VK_VISIBLE_DEVICES=0\n"
+        f"Environment=MESA_SHADER_CACHE_DIR={SHADER_CACHE}\n"
+        f"CacheDirectory={SHADER_CACHE.removeprefix('/var/cache/')}\n"
+    )
+    return {
+        manifest: json.dumps({"file_format_version": "1.0.0", "ICD": driver}).encode(),
+        "/etc/systemd/system/ollama.service.d/lab-software-gpu.conf": drop_in.encode(),
+    }
 
 
 def module_banner(nvidia: Nvidia) -> str:

@@ -12,7 +12,7 @@ from docker.models.containers import Container
 
 from inhouse.errors import LabError
 from inhouse.lab.archive import File, tar
-from inhouse.lab.hardware import boot_script, driver_files, write_mounts
+from inhouse.lab.hardware import SHADER_CACHE, boot_script, driver_files, software_gpu_files, write_mounts
 from inhouse.lab.network import Endpoint
 from inhouse.lab.paths import (
     ADDRESS_LABEL,
@@ -76,8 +76,9 @@ def create(client: docker.DockerClient, spec: HostSpec, folder: Path, cache: Pat
             # A volume, because an overlay on an overlay is refused.
             f"{volume}:/var/lib/docker",
             # What pip and uv fetched once need not be fetched again by the next host.
-            f"{_package_cache(cache)}:/root/.cache:rw",
+            f"{_kept(cache, 'packages')}:/root/.cache:rw",
             *(f"{mount.source}:{mount.target}:ro" for mount in mounts),
+            *([f"{_kept(cache, 'shaders')}:{SHADER_CACHE}:rw"] if spec.profile.software_gpu else []),
         ],
         tmpfs={"/run": "exec,mode=755", "/run/lock": "", "/tmp": "exec,mode=1777"},
         stop_signal="SIGRTMIN+3",
@@ -113,11 +114,16 @@ def run(container: Container, command: str) -> str:
     Raises:
         LabError: it ended with another status than 0.
     """
-    status, output = container.exec_run(["sh", "-c", command])
-    text = str(output, errors="replace")
+    status, output = _execute(container, ["sh", "-c", command])
     if status != 0:
-        raise LabError(f"{container.name}: `{command}` ended with {status}:\n{text.strip()}")
-    return text
+        raise LabError(f"{container.name}: `{command}` ended with {status}:\n{output.strip()}")
+    return output
+
+
+def _execute(container: Container, command: list[str]) -> tuple[int, str]:
+    done = container.exec_run(command)
+    output = done.output if isinstance(done.output, bytes) else b"".join(done.output)
+    return done.exit_code or 0, output.decode(errors="replace")
 
 
 class _BootingError(LabError):
@@ -129,7 +135,7 @@ def _wait_until_running(container: Container) -> None:
         on=_BootingError, timeout=BOOT_TIMEOUT_S, attempts=None, wait_initial=0.2, wait_max=1.0, wait_jitter=0.1
     ):
         with attempt:
-            state = str(container.exec_run(["systemctl", "is-system-running"]).output, errors="replace").strip()
+            state = _execute(container, ["systemctl", "is-system-running"])[1].strip()
             if state == "degraded":
                 failed = run(container, "systemctl --failed --no-legend --plain")
                 raise LabError(f"{container.name}: booted, but units failed:\n{failed}")
@@ -145,6 +151,8 @@ def _files(spec: HostSpec) -> dict[str, File]:
         "/home/admin/.ssh/authorized_keys": File(spec.login_key + b"\n", 0o600, ADMIN_UID),
         f"{HOST_FOLDER}/profile": File(f"{spec.profile_name}\n".encode()),
     } | dict(spec.files)
+    if spec.profile.software_gpu:
+        files |= {path: File(content) for path, content in software_gpu_files().items()}
     if spec.profile.nvidia:
         stand_in = resources.files("inhouse.lab").joinpath("nvidia_smi.py").read_bytes()
         for path, content in driver_files(spec.profile.nvidia, stand_in).items():
@@ -153,7 +161,8 @@ def _files(spec: HostSpec) -> dict[str, File]:
     return files
 
 
-def _package_cache(cache: Path) -> Path:
-    folder = cache / "packages"
+def _kept(cache: Path, name: str) -> Path:
+    """A folder that outlives the lab."""
+    folder = cache / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -7,18 +7,17 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
-import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
-from io import BytesIO
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, BuildError, ImageNotFound
+from docker.errors import BuildError, ImageNotFound
 
 from inhouse.errors import LabError
+from inhouse.lab.archive import File, tar
 from inhouse.lab.controller import have_mmdebstrap
 from inhouse.lab.paths import cache_dir
 
@@ -39,29 +38,43 @@ IMAGE_MIB = 1500
 """What one image needs while it is made: the root file system, its archive and the import (measured: about 1.2 GiB)."""
 
 
-def ensure_image(client: docker.DockerClient, suite: str, on_step: Callable[[str], None]) -> str:
+def ensure_image(
+    client: docker.DockerClient, suite: str, packages: Sequence[str], on_step: Callable[[str], None]
+) -> str:
     """Name of the local image for `suite`, made first where it is missing or its definition changed.
+
+    Args:
+        client: of the engine that gets the image.
+        suite: bookworm or trixie.
+        packages: Debian packages beyond the base system; none: the base image.
+        on_step: told when something is made that takes time.
 
     Raises:
         LabError: no space, or no package could be fetched.
     """
-    image = f"{REPOSITORY}:{suite}-{_definition(suite)}"
+    image = image_name(suite, packages)
     with _lock(f"image-{suite}"):
         if not _exists(client, image):
-            on_step(f"image of {suite}: being made from Debian's packages (once; a minute or two)")
-            _require_space(cache_dir(), IMAGE_MIB)
-            (_bootstrap if have_mmdebstrap() else _build_on_pulled)(client, suite, image)
-            _remove_older(client, suite, keep=image)
+            on_step(f"image {image}: being made from Debian's packages (once; a minute or two)")
+            require_space(cache_dir(), IMAGE_MIB)
+            if not packages:
+                (_bootstrap if have_mmdebstrap() else _build_on_pulled)(client, suite, image)
+    if packages and not _exists(client, image):
+        base = ensure_image(client, suite, (), on_step)
+        _build(client, image, f"FROM {base}\n{_install(packages)}", f"install {' '.join(packages)}")
+    _remove_older(client, keep=image)
     return image
+
+
+def image_name(suite: str, packages: Sequence[str] = ()) -> str:
+    """`inhouse-lab:SUITE-KIND-HASH`; the hash changes with anything the image is made of."""
+    parts = (suite, " ".join(PACKAGES), " ".join(READY), _setup_script().decode(), *packages)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+    return f"{REPOSITORY}:{suite}-{'-'.join(packages) or 'base'}-{digest}"
 
 
 def _setup_script() -> bytes:
     return resources.files("inhouse.lab").joinpath("image/setup.sh").read_bytes()
-
-
-def _definition(suite: str) -> str:
-    parts = (suite, " ".join(PACKAGES), " ".join(READY), _setup_script().decode())
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def _exists(client: docker.DockerClient, image: str) -> bool:
@@ -116,41 +129,47 @@ def _build_on_pulled(client: docker.DockerClient, suite: str, image: str) -> Non
     recipe = (
         f"FROM {base}\n"
         "COPY setup.sh /setup.sh\n"
-        f"RUN apt-get -qq update && apt-get -qq install --no-install-recommends {' '.join(PACKAGES)}"
-        f' && sh /setup.sh {suite} "{" ".join(READY)}" && rm /setup.sh\n'
+        f"{_install(PACKAGES)}"
+        f'RUN sh /setup.sh {suite} "{" ".join(READY)}" && rm /setup.sh\n'
         'CMD ["/sbin/init"]\n'
     )
-    context = _archive({"Dockerfile": recipe.encode(), "setup.sh": _setup_script()})
+    _build(client, image, recipe, f"build on {base} (with mmdebstrap, `sudo apt-get install mmdebstrap`, it need not)")
+
+
+def _install(packages: Sequence[str]) -> str:
+    options = "-qq -o Dpkg::Use-Pty=0 --no-install-recommends"
+    return (
+        "RUN export DEBIAN_FRONTEND=noninteractive && apt-get -qq update"
+        f" && apt-get install {options} {' '.join(packages)}\n"
+    )
+
+
+def _build(client: docker.DockerClient, image: str, recipe: str, what: str) -> None:
+    context = tar({"Dockerfile": File(recipe.encode()), "setup.sh": File(_setup_script())})
     try:
         client.images.build(fileobj=context, custom_context=True, tag=image, rm=True, forcerm=True)
-    except (APIError, BuildError) as error:
-        raise LabError(
-            f"mmdebstrap is not installed, and the engine could not build on {base} either: {error}. "
-            "Run: sudo apt-get install mmdebstrap"
-        ) from error
+    except BuildError as error:
+        last = "\n".join(str(line.get("stream", "")).strip() for line in [*error.build_log][-6:])
+        raise LabError(f"image {image}: the engine could not {what}: {error.msg}\n{last}") from error
 
 
-def _archive(files: dict[str, bytes]) -> BytesIO:
-    stream = BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, BytesIO(content))
-    stream.seek(0)
-    return stream
-
-
-def _remove_older(client: docker.DockerClient, suite: str, keep: str) -> None:
+def _remove_older(client: docker.DockerClient, keep: str) -> None:
     """Images of an earlier definition, unless a host still runs from one."""
-    in_use = {container.attrs["Image"] for container in client.containers.list(all=True)}
+    in_use = {container.attrs["Image"] for container in client.containers.list(all=True, ignore_removed=True)}
+    kind = keep.rpartition("-")[0]
     for image in client.images.list(name=REPOSITORY):
         for tag in image.tags:
-            if tag.startswith(f"{REPOSITORY}:{suite}-") and tag != keep and image.id not in in_use:
-                client.images.remove(tag)
+            if tag.rpartition("-")[0] == kind and tag != keep and image.id not in in_use:
+                client.images.remove(tag, noprune=True)
 
 
-def _require_space(folder: Path, mib: int) -> None:
+def require_space(folder: Path, mib: int) -> None:
+    """Raises LabError where the file system of `folder` has less than `mib` MiB free.
+
+    An engine in a virtual machine of its own has a disk that cannot be seen from here: then nothing is asked.
+    """
+    if not folder.exists():
+        return
     free = shutil.disk_usage(folder).free // 2**20
     if free < mib:
         raise LabError(f"{folder}: {free} MiB free, {mib} MiB needed. Free some space, then repeat.")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from inhouse.errors import LabError
+from inhouse.init import init
 from inhouse.lab.network import SSH_PORT, Endpoint
 from inhouse.lab.paths import private_dir
 from inhouse.lab.ssh import USER, ClientFiles
@@ -46,7 +47,7 @@ def write(
     client_files: ClientFiles,
     settings: Mapping[str, Any],
 ) -> None:
-    """Writes hosts.yml, group_vars and the shim for plain pyinfra.
+    """Writes hosts.yml, group_vars, and what `inhouse init` adds: secrets and the shim for plain pyinfra.
 
     Args:
         folder: the inventory.
@@ -64,11 +65,7 @@ def write(
     }
     (folder / "group_vars" / "all").mkdir(parents=True)
     _dump(folder / "group_vars" / "all" / "lab.yml", common | dict(settings))
-    _shim(folder).write_text(
-        f'"""The inventory {folder.name}/ for plain pyinfra."""\n\n'
-        "from inhouse.shim import hosts_of\n\n"
-        "hosts = hosts_of(__file__)\n"
-    )
+    init(folder)
 
 
 def _host(profile: str, endpoint: Endpoint) -> dict[str, Any]:

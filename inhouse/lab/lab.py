@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from inhouse.errors import LabError
-from inhouse.lab import controller, hosts, inventory_files, network, profiles
-from inhouse.lab.images import ensure_image
+from inhouse.lab import controller, inventory_files, network, profiles
+from inhouse.lab import hosts as hosts_module
+from inhouse.lab.images import ensure_image, require_space
 from inhouse.lab.paths import (
     ADDRESS_LABEL,
     FOLDER_LABEL,
@@ -36,6 +37,8 @@ _HOST_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 RESERVED_NAMES = ("registry", "mirror")
 """What faults are told by; no host may be called so."""
 BOOTS_AT_ONCE = 4
+HOST_MIB = 2048
+"""Space a host takes once everything is deployed: Open-WebUI 1 GB, the engine and two models 0.6 GB."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +94,10 @@ def up(
     inventory_files.claim(folder, name)
     try:
         _make(client, name, hosts, chosen, folder, report)
-    except BaseException:  # Ctrl-C too leaves nothing behind
+    except BaseException as error:  # Ctrl-C too leaves nothing behind
         _remove(client, name, folder)
+        if isinstance(error, DockerException):
+            raise LabError(f"lab {name}: the engine refused: {error}") from error
         raise
     return folder
 
@@ -111,10 +116,31 @@ def down(name: str) -> None:
     _remove(client, name, found.folder)
 
 
+def run(name: str, host: str, command: str) -> str:
+    """Runs a shell command as root on a host, past SSH and sudo, and gives its output.
+
+    Raises:
+        LabError: no such host, or the command ended with another status than 0.
+    """
+    return hosts_module.run(container_of(controller.client(), name, host), command)
+
+
+def container_of(client: docker.DockerClient, name: str, host: str) -> Container:
+    """The container of a lab's host.
+
+    Raises:
+        LabError: no such host.
+    """
+    for container in _containers(client, name):
+        if container.labels.get(HOST_LABEL) == host:
+            return container
+    raise LabError(f"lab {name!r} has no host {host!r}. Run: inhouse lab list")
+
+
 def labs() -> tuple[Lab, ...]:
     """All labs of this machine."""
     client = controller.client()
-    names = {network.attrs["Labels"][LAB_LABEL] for network in client.networks.list(filters={"label": LAB_LABEL})}
+    names = {bridge.attrs["Labels"][LAB_LABEL] for bridge in client.networks.list(filters={"label": LAB_LABEL})}
     names |= {container.labels[LAB_LABEL] for container in _containers(client)}
     return tuple(lab for name in sorted(names) if (lab := _find(client, name)) is not None)
 
@@ -164,7 +190,9 @@ def _make(
     folder: Path,
     report: Callable[[str], None],
 ) -> None:
-    images = {suite: ensure_image(client, suite, report) for suite in sorted({p.suite for p in chosen.values()})}
+    kinds = sorted({(profile.suite, profile.packages) for profile in chosen.values()})
+    images = {kind: ensure_image(client, *kind, report) for kind in kinds}
+    require_space(Path(client.info()["DockerRootDir"]), HOST_MIB * len(wanted))
     report(f"lab {name}: network")
     client.networks.create(
         object_name(name), driver="bridge", labels={LAB_LABEL: name, FOLDER_LABEL: str(folder)}, check_duplicate=True
@@ -174,14 +202,14 @@ def _make(
     with network.allocation():
         endpoints = dict(zip(wanted, network.free_endpoints(client, len(wanted)), strict=True))
         containers = [
-            hosts.create(
+            hosts_module.create(
                 client,
-                hosts.HostSpec(
+                hosts_module.HostSpec(
                     lab=name,
                     name=host,
                     profile_name=wanted[host],
                     profile=profile,
-                    image=images[profile.suite],
+                    image=images[profile.suite, profile.packages],
                     endpoint=endpoints[host],
                     host_key=host_keys[host],
                     login_key=login.public,
@@ -208,13 +236,13 @@ def _known_as(endpoint: network.Endpoint) -> str:
 
 def _boot(containers: Sequence[Container], report: Callable[[str], None]) -> None:
     with ThreadPoolExecutor(BOOTS_AT_ONCE) as pool:
-        for container, _ in zip(containers, pool.map(hosts.start, containers), strict=True):
+        for container, _ in zip(containers, pool.map(hosts_module.start, containers), strict=True):
             report(f"{container.labels[HOST_LABEL]} runs at {container.labels[ADDRESS_LABEL]}")
 
 
 def _start(container: Container) -> None:
     if container.labels.get(ROLE_LABEL) == "host":
-        hosts.start(container)
+        hosts_module.start(container)
     else:
         container.start()
 

@@ -104,9 +104,9 @@ def table(driver: dict[str, Any], gpus: list[dict[str, str]]) -> str:
         draw, limit = (f"{float(gpu[field].split()[0]):.0f}W" for field in ("power.draw", "power.limit"))
         fan = "N/A" if gpu["fan.speed"].startswith("[") else gpu["fan.speed"].replace(" ", "")
         lines += [
-            f"| {gpu['index']:>3}  {name:<27} {persistence:>6} | {gpu['pci.bus_id']:>18} Off | {'N/A':>20} |",
-            f"| {fan:<4} {gpu['temperature.gpu']:>3}C    {gpu['pstate']:<12} {draw:>6} / {limit:>5} |"
-            f" {used:>9} / {total:>10} | {gpu['utilization.gpu'].replace(' ', ''):>8} {'Default':>11} |",
+            f"| {gpu['index']:>3}  {name:<27}{persistence:>7} |   {gpu['pci.bus_id']} Off |{'N/A':>21} |",
+            f"| {fan:<4}{gpu['temperature.gpu']:>4}C    {gpu['pstate']:<12}{draw:>6} / {limit:>5} "
+            f"|{used:>11} /{total:>10} |{gpu['utilization.gpu'].replace(' ', ''):>8}{'Default':>13} |",
             "+" + "-" * 41 + "+" + "-" * 24 + "+" + "-" * 22 + "+",
         ]
     return "\n".join(lines)

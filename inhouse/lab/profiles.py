@@ -16,6 +16,7 @@ from inhouse.errors import LabError
 
 Suite = Literal["bookworm", "trixie"]
 SUITES: tuple[Suite, ...] = ("bookworm", "trixie")
+SOFTWARE_GPU_PACKAGES = ("mesa-vulkan-drivers",)
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 PciId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
@@ -84,6 +85,11 @@ class Profile(BaseModel):
     pci: tuple[PciDevice, ...] = ()
     nvidia: Nvidia | None = None
     software_gpu: bool = Field(False, description="llama-server offloads to Mesa's software Vulkan device")
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Debian packages this machine has beyond the base system."""
+        return SOFTWARE_GPU_PACKAGES if self.software_gpu else ()
 
 
 def names() -> tuple[str, ...]:

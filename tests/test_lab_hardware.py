@@ -1,0 +1,66 @@
+"""What a lab host pretends to be: files as a kernel and a driver would write them."""
+
+import ctypes
+import struct
+from pathlib import Path
+
+import pytest
+
+from inhouse.lab import hardware
+from inhouse.lab.elf import shared_object
+from inhouse.lab.profiles import load
+
+
+def test_meminfo_has_the_profiles_memory_in_kib() -> None:
+    rows = dict(line.split(":") for line in hardware.meminfo(load("rtx-4090")).splitlines())
+    assert rows["MemTotal"].split() == [str(64017 * 1024), "kB"]
+    assert rows["MemAvailable"].split() == [str(62105 * 1024), "kB"]
+
+
+def test_cpuinfo_has_one_block_per_thread_and_numbers_cores_within_their_socket() -> None:
+    blocks = hardware.cpuinfo(load("dual-a100-80g").cpu).strip().split("\n\n")
+    pairs = [[line.split(":", 1) for line in block.splitlines()] for block in blocks]
+    parsed = [{key.strip(): value.strip() for key, value in rows} for rows in pairs]
+    assert len(parsed) == 128
+    assert len({(cpu["physical id"], cpu["core id"]) for cpu in parsed}) == 64
+    assert {cpu["siblings"] for cpu in parsed} == {"64"}
+
+
+def test_config_space_is_what_lspci_reads() -> None:
+    card = next(d for d in load("rtx-4090").pci if d.id == "10de:2684")
+    space = hardware.config_space(card)
+    assert len(space) == hardware.CONFIG_SPACE_BYTES
+    assert struct.unpack_from("<HH", space, 0x00) == (0x10DE, 0x2684)
+    assert space[0x08:0x0C] == bytes([0xA1, 0x00, 0x00, 0x03])
+    assert struct.unpack_from("<HH", space, 0x2C) == (0x10DE, 0x167C)
+
+
+def test_mounts_cover_pci_memory_and_processor(tmp_path: Path) -> None:
+    targets = {mount.target: mount.source for mount in hardware.write_mounts(load("old-driver"), tmp_path)}
+    assert set(targets) == {"/sys/bus/pci/devices", "/proc/meminfo", "/proc/cpuinfo"}
+    card = targets["/sys/bus/pci/devices"] / "0000:09:00.0"
+    assert (card / "class").read_text() == "0x030000\n"
+    assert (card / "driver").readlink().name == "nvidia"
+
+
+def test_a_library_without_code_can_be_loaded_and_has_no_function(tmp_path: Path) -> None:
+    file = tmp_path / "libcuda.so.1"
+    file.write_bytes(shared_object("libcuda.so.1"))
+    library = ctypes.CDLL(str(file))
+    with pytest.raises(AttributeError, match="cuInit"):
+        _ = library.cuInit
+
+
+def test_broken_driver_shows_one_version_in_the_kernel_and_another_in_the_library() -> None:
+    nvidia = load("broken-driver").nvidia
+    assert nvidia is not None
+    assert "echo 580.173.02 >$modules/nvidia/version" in hardware.boot_script(nvidia)
+    assert "/usr/lib/x86_64-linux-gnu/libcuda.so.580.178.04" in hardware.driver_files(nvidia, b"")
+
+
+def test_the_module_says_whether_it_is_the_open_one() -> None:
+    new, old = load("rtx-4090").nvidia, load("old-driver").nvidia
+    assert new is not None
+    assert old is not None
+    assert "Open Kernel Module for x86_64  580.178.04" in hardware.module_banner(new)
+    assert "NVIDIA UNIX x86_64 Kernel Module  535.309.01" in hardware.module_banner(old)

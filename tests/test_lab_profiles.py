@@ -1,0 +1,73 @@
+"""Profiles of lab hosts: data files that must hold together."""
+
+import pytest
+
+from inhouse.errors import LabError
+from inhouse.lab import profiles
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_every_shipped_profile_loads_and_describes_one_machine(name: str) -> None:
+    profile = profiles.load(name)
+    assert profile.memory_available_mib < profile.memory_mib
+    nvidia_displays = [d for d in profile.pci if d.id.startswith("10de:") and d.class_id.startswith("03")]
+    answered = profile.nvidia.gpus if profile.nvidia and profile.nvidia.works else nvidia_displays
+    assert len(answered) == len(nvidia_displays)
+    assert bool(nvidia_displays) == (profile.nvidia is not None)
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_nvidia_smi_and_pci_name_the_same_cards_and_memory_adds_up(name: str) -> None:
+    profile = profiles.load(name)
+    for gpu in profile.nvidia.gpus if profile.nvidia else ():
+        device = next(d for d in profile.pci if f"0000{d.slot}".upper() == gpu.fields["pci.bus_id"])
+        assert gpu.fields["pci.device_id"] == f"0x{device.id[5:].upper()}10DE"
+        total, reserved, used, free = (
+            int(gpu.fields[f"memory.{kind}"].split()[0]) for kind in ("total", "reserved", "used", "free")
+        )
+        assert abs(total - reserved - used - free) <= 2
+
+
+def test_the_issues_profiles_are_all_there() -> None:
+    wanted = {"cpu-small", "rtx-4090", "dual-a100-80g", "old-driver", "broken-driver", "software-gpu"}
+    assert wanted <= set(profiles.names())
+
+
+def test_software_gpu_pretends_what_rtx_4090_does() -> None:
+    difference = {"summary", "software_gpu"}
+    software, hardware = profiles.load("software-gpu"), profiles.load("rtx-4090")
+    assert software.model_dump(exclude=difference) == hardware.model_dump(exclude=difference)
+    assert software.packages == ("mesa-vulkan-drivers",)
+    assert hardware.packages == ()
+
+
+def test_a_suite_after_the_at_sign_changes_the_distribution_only() -> None:
+    bookworm, trixie = profiles.load("rtx-4090"), profiles.load("rtx-4090@trixie")
+    assert (bookworm.suite, trixie.suite) == ("bookworm", "trixie")
+    assert bookworm.model_dump(exclude={"suite"}) == trixie.model_dump(exclude={"suite"})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rtx-4900", "Did you mean rtx-4090?"),
+        ("nonsense", "There are: broken-driver"),
+        ("rtx-4090@buster", "no suite is named 'buster'"),
+    ],
+)
+def test_an_unknown_profile_or_suite_names_what_there_is(text: str, said: str) -> None:
+    with pytest.raises(LabError, match=said.replace("?", r"\?")):
+        profiles.load(text)
+
+
+def test_hosts_are_named_after_their_profile_unless_told_otherwise() -> None:
+    assert profiles.parse_hosts(["cpu-small", "cpu-small@trixie", "gpu1=rtx-4090"]) == {
+        "cpu-small": "cpu-small",
+        "cpu-small-2": "cpu-small@trixie",
+        "gpu1": "rtx-4090",
+    }
+
+
+def test_two_hosts_of_one_name_are_refused() -> None:
+    with pytest.raises(LabError, match="two lab hosts are named 'a'"):
+        profiles.parse_hosts(["a=cpu-small", "a=rtx-4090"])
