@@ -34,7 +34,10 @@ REFUSALS = {
     "route": ("ssh: connect to host 192.0.2.7 port 2222: No route to host\r\n", ["no way from here to 192.0.2.7"]),
     "host key unknown": (
         "Host key verification failed.\r\n",
-        ["host key of 192.0.2.7 is not known", "ssh -o IdentitiesOnly=yes -i /keys/lab -p 2222 ada@192.0.2.7"],
+        [
+            "host key of 192.0.2.7 is not known",
+            "ssh -o StrictHostKeyChecking=ask -o IdentitiesOnly=yes -i /keys/lab -p 2222 ada@192.0.2.7",
+        ],
     ),
     "host key unknown, checked strictly": (
         "No ED25519 host key is known for [192.0.2.7]:2222 and you have requested strict checking.\r\n"

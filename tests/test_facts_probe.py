@@ -36,14 +36,15 @@ def test_what_inhouse_put_there_is_told_from_what_it_did_not(tmp_path: Path) -> 
     (tmp_path / "fleet").write_text("SHA256:ab\n", encoding="utf-8")
     (tmp_path / "cert.pem").write_text("-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n", encoding="utf-8")
     own = program(tmp_path / "opt/ollama/0.34.4/bin/ollama", "exit 0")
-    facts = probe(tmp_path)
+    output = run(tmp_path, {"ollama": "exit 0"})
+    facts = parse("here", output, time.time())
     assert (facts.installed.ollama, facts.installed.open_webui) == ("0.34.4", "0.12.4")
     assert facts.fleet == "SHA256:ab"
     assert facts.certificate_pem == (tmp_path / "cert.pem").read_text(encoding="utf-8")
 
     # This machine may have an Ollama of its own, so only the one made here is looked for.
     here = str(tmp_path / "bin/ollama")
-    assert here in run(tmp_path, {"ollama": "exit 0"})
+    assert here in output
     (tmp_path / "bin/ollama").unlink()
     (tmp_path / "bin/ollama").symlink_to(own)
     assert here not in run(tmp_path, {})

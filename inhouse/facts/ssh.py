@@ -27,9 +27,9 @@ def command(connection: Connection, remote: Sequence[str]) -> list[str]:
     return ["ssh", *options, *_target(connection), "--", shlex.join(remote)]
 
 
-def login(connection: Connection) -> str:
+def login(connection: Connection, *options: str) -> str:
     """Return the command with which a person logs in to the host by hand."""
-    return shlex.join(["ssh", *_target(connection)])
+    return shlex.join(["ssh", *options, *_target(connection)])
 
 
 def _target(connection: Connection) -> list[str]:
@@ -58,12 +58,12 @@ _FAILURES = (
         r"REMOTE HOST IDENTIFICATION HAS CHANGED",
         "the host key of {address} has changed. Somebody may be listening in, or the host was installed anew. Compare "
         "its fingerprint on its console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub); only if it is the same, "
-        "run: {forget} and then: {login}",
+        "run: {forget} and then: {ask}",
     ),
     _Failure(
         r"Host key verification failed|host key is known for",
-        "the host key of {address} is not known here yet. Run: {login} and compare the fingerprint it shows with the "
-        "host's own (on its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) before you say yes.",
+        "the host key of {address} is not known here yet. Run: {ask} and compare the fingerprint it shows with "
+        "the host's own (on its console: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub) before you say yes.",
     ),
     _Failure(
         r"Could not resolve hostname",
@@ -167,6 +167,8 @@ def _words(connection: Connection, stderr: str) -> dict[str, str]:
         "user": user,
         "key": key or "any key of yours",
         "login": login(connection),
+        # Asks even where the configuration says "yes", which refuses unknown hosts without a question.
+        "ask": login(connection, "-o", "StrictHostKeyChecking=ask"),
         "forget": shlex.join(forget),
         "copy": f"run: {shlex.join(copy)}",
     }
