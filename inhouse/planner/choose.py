@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from inhouse.catalogue.releases import ARCHITECTURES, releases
 from inhouse.facts.model import HostFacts
-from inhouse.inventory import Host
 from inhouse.planner import budget as budgets
 from inhouse.planner import machine as machines
 from inhouse.planner import preflight, wording
@@ -14,6 +13,7 @@ from inhouse.planner.disk import Space
 from inhouse.planner.machine import Machine
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.planner.selection import Chosen, Needs, Selection, select
+from inhouse.planner.subject import Subject
 from inhouse.planner.webui import Webui
 from inhouse.settings import HostSettings
 
@@ -21,7 +21,7 @@ SMALL_GPU_MIB = 6144
 """Below this a GPU holds so little that the CPU may do better; from it on it wins by how fast it reads prompts."""
 
 
-def make_plan(host: Host, facts: HostFacts, fleet: str | None = None) -> Plan:
+def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan:
     """Decide everything about a host.
 
     Args:

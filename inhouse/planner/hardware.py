@@ -1,6 +1,7 @@
 """An imagined host from a line of text: what to buy, asked before anything is bought."""
 
 import re
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from inhouse.catalogue import gpus as catalogue
@@ -18,23 +19,39 @@ from inhouse.facts.model import (
     OperatingSystem,
     Virtualization,
 )
-from inhouse.inventory import Connection, Host
 from inhouse.planner.driver import CURRENT_BRANCH
 from inhouse.settings import HostSettings
 
 DEFAULTS = {"ram": 32, "disk": 500, "cpu": 8}
 """GiB, GiB, cores: of a host whose line does not say."""
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
-_COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:\s*x\s*(?P<after>\d+))?", re.IGNORECASE)
+_COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:(?<=[\d\s])x\s*(?P<after>\d+))?", re.IGNORECASE)
 
 
 IMAGINED = "imagined"
 """Name of the host that is not there."""
 
 
-def imagined_host() -> Host:
-    """A host with default settings, to plan for."""
-    return Host(IMAGINED, (), Connection("local", "localhost"), HostSettings())
+@dataclass(frozen=True)
+class ImaginedConnection:
+    """Reaches nothing."""
+
+    address: str = "localhost"
+
+
+@dataclass(frozen=True)
+class ImaginedHost:
+    """A host with default settings that is in no inventory."""
+
+    name: str = IMAGINED
+    server_name: str = IMAGINED
+    connection: ImaginedConnection = ImaginedConnection()
+    settings: HostSettings = field(default_factory=HostSettings)
+
+
+def imagined_host() -> ImaginedHost:
+    """A host to plan for."""
+    return ImaginedHost()
 
 
 def parse(text: str) -> HostFacts:
@@ -72,7 +89,9 @@ def _cards(part: str) -> list[Gpu]:
 def _card(name: str) -> Gpu:
     """The GPU a person means: its name without the maker, or a part of it that no other GPU has."""
     wanted = catalogue.plain(name)
-    by_name = {catalogue.plain(g.name): g for g in reversed(catalogue.gpus())}
+    by_name: dict[str, Gpu] = {}
+    for gpu in catalogue.gpus():
+        by_name.setdefault(catalogue.plain(gpu.name), gpu)
     if wanted in by_name:
         return by_name[wanted]
     parts = [g for key, g in by_name.items() if wanted in key]
