@@ -1,4 +1,4 @@
-"""Commands as the smoke tests find them on a host, in a folder for the PATH: each prints what a test wants to be true."""
+"""Commands as the smoke tests find them on a host, in a folder for the PATH: each prints what a test wants."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +42,7 @@ class HostCommands:
         )
         bodies = {
             "systemctl": f'case "$2" in\n{show}\nesac',
-            "journalctl": f"{echo(self.journal)} | case \"$*\" in *--grep*) grep 'driver too old';; *) tail -n 1;; esac",
+            "journalctl": f"{echo(self.journal)} | case $* in *--grep*) grep 'driver too old';; *) tail -n 1;; esac",
             "ss": f'case "$2" in\n{ports}\nesac',
             "curl": echo(self.ollama),
             "df": echo(f"Filesystem 1024-blocks Used Available Capacity Mounted on\n{free}"),

@@ -1,4 +1,4 @@
-"""A service as the smoke tests meet it, on loopback: a proxy with TLS, Ollama's interface, Open-WebUI's, a real socket.io.
+"""A service as the smoke tests meet it, on loopback: TLS, Ollama's interface, Open-WebUI's, and a real socket.io.
 
 It stands for a deployed host in tests of the smoke tests; each field of Service is something that can be wrong.
 """
@@ -150,6 +150,16 @@ def reply(start: Start, status: int, body: object) -> Answer:
     text = json.dumps(body).encode()
     start(f"{status} x", [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
     return [text]
+
+
+def redirect_to(target: str) -> Callable[[Environ, Start], Answer]:
+    """Return an application that sends everybody to `target`."""
+
+    def app(environ: Environ, start: Start) -> Answer:
+        start("308 Permanent Redirect", [("Location", target), ("Content-Length", "0")])
+        return []
+
+    return app
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -44,8 +44,10 @@ def run_tests(
     # Plugins that happen to be installed, or options in the environment, must not change what a smoke test means.
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ.pop("PYTEST_ADDOPTS", None)
-    arguments = ["-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS), "--quiet", "--tb=short", str(TESTS)]
-    return pytest.main(arguments, plugins=[SmokePlugin(subject, measured, begin, done)])
+    where = ["-c", str(TESTS / "pytest.ini"), "--rootdir", str(TESTS), str(TESTS)]
+    return pytest.main(
+        [*where, "--quiet", "--assert=plain", "--tb=short"], plugins=[SmokePlugin(subject, measured, begin, done)]
+    )
 
 
 def _speaker() -> Callable[[dict[str, object]], None]:

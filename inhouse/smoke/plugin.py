@@ -16,20 +16,9 @@ from inhouse.smoke.expect import Broken, paragraph, shortened
 from inhouse.smoke.ollama import Generation, Loaded, OllamaError
 from inhouse.smoke.subject import Subject
 
-needs = pytest.mark.needs
-"""Things that must work for a test to say anything. When the test of one of them failed, this one is skipped."""
-provides = pytest.mark.provides
-"""Things that are known to work once a test passed."""
-for_models = pytest.mark.for_models
-"""The test runs once per planned model: of kind "chat", "embedding" or "all"."""
-for_units = pytest.mark.for_units
-"""The test runs once per service."""
-with_open_webui = pytest.mark.with_open_webui
-"""The test concerns only hosts that have Open-WebUI; `chat=True`: only where it has a model to chat with."""
-with_chat_model = pytest.mark.with_chat_model
-"""The test concerns only hosts that have a model which generates."""
-
-MARKS: Final = ("needs", "provides", "for_models", "for_units", "with_open_webui", "with_chat_model")
+LOGIN: Final = "login"
+"""What the tests from inside need."""
+MARKS: Final = ("needs", "inside", "provides", "for_models", "for_units", "with_open_webui", "with_chat_model")
 
 
 @dataclass
@@ -91,7 +80,7 @@ class SmokePlugin:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Skip a test whose outcome another failure decided already."""
         self._begin(self.title(item))
-        for need in self._marked(item, "needs"):
+        for need in self._needs(item):
             if need in self._broken:
                 pytest.skip(self._broken[need])
 
@@ -119,11 +108,17 @@ class SmokePlugin:
         elif report.outcome == "failed":
             root = title
             message = explain(problem, self._subject)
-        if report.outcome != "passed":
+        if report.outcome != "passed" and not (report.outcome == "skipped" and self._cannot_see(item)):
             for thing in self._marked(item, "provides"):
                 self._broken.setdefault(thing, root)
         seconds = round(self._seconds[item.nodeid], 3)
         self._done(SmokeTest(name=title, outcome=report.outcome, seconds=seconds, message=message))
+
+    def _needs(self, item: pytest.Item) -> list[str]:
+        return [*(LOGIN for _ in item.iter_markers("inside")), *self._marked(item, "needs")]
+
+    def _cannot_see(self, item: pytest.Item) -> bool:
+        return item.get_closest_marker("inside") is not None and LOGIN in self._broken
 
     def _models(self, kind: str) -> tuple[PlannedModel, ...]:
         plan = self._subject.plan

@@ -26,6 +26,8 @@ __all__ = ["keep_results", "run", "write_junit"]
 HOSTS_PER_CORE: Final = 4
 """Tests mostly wait for their host; starting them is what costs the controller time."""
 
+CHILD: Final = (sys.executable, "-m", "inhouse.smoke.child")
+
 OnTest = Callable[[str, SmokeTest], None]
 
 
@@ -53,7 +55,7 @@ def run(
     """
     subjects = [subject_of(inventory, plan) for plan in plans]
     results: dict[str, SmokeResult] = {}
-    crew = _Crew()
+    crew = Crew()
     with ThreadPoolExecutor(max(1, min(len(subjects), HOSTS_PER_CORE * (os.cpu_count() or 1)))) as pool:
         try:
             for future in as_completed([pool.submit(crew.test, subject, on_test) for subject in subjects]):
@@ -121,10 +123,12 @@ class _Story:
         return None
 
 
-class _Crew:
+class Crew:
     """The child processes at work; none of them outlives the run."""
 
-    def __init__(self) -> None:
+    def __init__(self, command: Sequence[str] = CHILD) -> None:
+        """Use `command` as the child: it reads a subject and tells of its tests, line by line."""
+        self._command = command
         self._children: set[subprocess.Popen[str]] = set()
         self._lock = threading.Lock()
         self._dismissed = False
@@ -163,7 +167,7 @@ class _Crew:
             if self._dismissed:
                 raise VerifyError("The tests were interrupted.")
             child = subprocess.Popen(
-                [sys.executable, "-m", "inhouse.smoke.child"],
+                self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -8,7 +8,7 @@ from inhouse.layout import FLEET_MARKER
 from inhouse.planner.plan import Plan
 from inhouse.smoke.backend import NoAnswer, output
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
-from inhouse.smoke.plugin import needs, provides
+from inhouse.smoke.marks import inside, provides
 from inhouse.smoke.subject import Subject
 
 CLOCK_TOLERANCE_S = 300
@@ -39,7 +39,7 @@ def test_login(host: Host, subject: Subject) -> None:
     )
 
 
-@needs("login")
+@inside
 def test_fleet_marker(host: Host, subject: Subject) -> None:
     """The host belongs to this fleet"""
     answer = host.run("cat %s", FLEET_MARKER)
@@ -52,7 +52,7 @@ def test_fleet_marker(host: Host, subject: Subject) -> None:
     )
 
 
-@needs("login")
+@inside
 def test_clock(host: Host, subject: Subject) -> None:
     """The host's clock is right to within 5 minutes"""
     before = time.time()
@@ -66,7 +66,7 @@ def test_clock(host: Host, subject: Subject) -> None:
     )
 
 
-@needs("login")
+@inside
 def test_disk_headroom(host: Host, plan: Plan, subject: Subject) -> None:
     """The models' disk keeps its reserve free"""
     answer = host.run("df -Pk -- %s", plan.ollama_models_dir)

@@ -5,7 +5,7 @@ from testinfra.host import Host
 from inhouse.layout import CADDY_UNIT, OLLAMA_UNIT, OPEN_WEBUI_UNIT
 from inhouse.smoke.backend import output
 from inhouse.smoke.expect import expect, shortened
-from inhouse.smoke.plugin import for_units, needs, provides
+from inhouse.smoke.marks import for_units, inside, provides
 from inhouse.smoke.subject import Subject
 
 SETTLED_S = 600
@@ -15,7 +15,7 @@ RESTARTS = 3
 
 
 @for_units(OLLAMA_UNIT, CADDY_UNIT, OPEN_WEBUI_UNIT)
-@needs("login")
+@inside
 @provides("{unit}")
 def test_service(host: Host, unit: str, subject: Subject) -> None:
     """{unit} is active and enabled"""

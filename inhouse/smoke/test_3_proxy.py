@@ -11,7 +11,7 @@ from cryptography.exceptions import InvalidSignature
 from inhouse.layout import CADDY_UNIT
 from inhouse.planner.plan import Plan
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
-from inhouse.smoke.plugin import needs, provides
+from inhouse.smoke.marks import needs, provides
 from inhouse.smoke.subject import Subject
 from inhouse.smoke.web import CONNECT_S, json_of, served_certificate
 

@@ -8,11 +8,12 @@ from testinfra.host import Host
 from inhouse.layout import OLLAMA_UNIT
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
+from inhouse.smoke.marks import for_models, inside, needs, provides
 from inhouse.smoke.ollama import Ollama, OllamaError, full_name
-from inhouse.smoke.plugin import for_models, needs, provides
 from inhouse.smoke.subject import Subject
 
 
+@inside
 @needs(OLLAMA_UNIT)
 @provides("ollama")
 def test_version(host: Host, plan: Plan, subject: Subject) -> None:

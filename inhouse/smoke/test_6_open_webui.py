@@ -6,13 +6,14 @@ from inhouse.layout import OPEN_WEBUI_UNIT
 from inhouse.planner.plan import Plan
 from inhouse.smoke.chat import ChatFailed, WebsocketRefused, chat, open_websocket
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
+from inhouse.smoke.marks import needs, provides, with_open_webui
 from inhouse.smoke.ollama import full_name
-from inhouse.smoke.plugin import needs, provides, with_open_webui
 from inhouse.smoke.subject import Subject
 from inhouse.smoke.web import json_of
 
 NO_ADDRESS = "not-an-address"
 """Sign-up is tried with it: where sign-up is closed it is refused before it is read, and nobody is ever created."""
+NO_TOOLS = "Open-WebUI offers its own tools to a model that knows none: its function calling must be `legacy`"
 
 
 @with_open_webui
@@ -121,6 +122,8 @@ def test_chat(anyone: httpx.Client, plan: Plan, subject: Subject, person: dict[s
         bool(answer),
         found=found,
         expected="an answer with text",
-        cause="Open-WebUI cannot use the model, or its answer is lost on the way to the browser",
+        cause=NO_TOOLS
+        if "support tools" in found
+        else "Open-WebUI cannot use the model, or its answer is lost on the way",
         run=subject.on_host(f"journalctl -u {OPEN_WEBUI_UNIT} -n 50"),
     )

@@ -7,7 +7,7 @@ from testinfra.host import Host
 from inhouse.planner.plan import Plan
 from inhouse.smoke.backend import output
 from inhouse.smoke.expect import expect
-from inhouse.smoke.plugin import needs, with_open_webui
+from inhouse.smoke.marks import inside, with_open_webui
 from inhouse.smoke.subject import Subject
 from inhouse.smoke.web import accepts_connections
 
@@ -15,14 +15,14 @@ LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
 """At these a port is our own machine's, and says nothing about the outside."""
 
 
-@needs("login")
+@inside
 def test_ollama_is_inside(host: Host, subject: Subject, plan: Plan) -> None:
     """Ollama's port {plan.ollama_port} is open on loopback only"""
     _inside_only(host, subject, plan.ollama_port)
 
 
 @with_open_webui
-@needs("login")
+@inside
 def test_open_webui_is_inside(host: Host, subject: Subject, plan: Plan) -> None:
     """Open-WebUI's port {plan.open_webui_port} is open on loopback only"""
     _inside_only(host, subject, plan.open_webui_port)
