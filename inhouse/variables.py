@@ -20,8 +20,10 @@ from ansible.inventory.host import Host as AnsibleHost
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
 from ansible.parsing.vault import AnsibleVaultError, VaultSecretsContext
+from ansible.plugins.loader import init_plugin_loader
 from ansible.plugins.vars import host_group_vars
 from ansible.template import Templar
+from ansible.utils.collection_loader import AnsibleCollectionConfig
 from ansible.utils.display import Display
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
@@ -69,7 +71,7 @@ def read(folder: Path, source: Path) -> tuple[HostVariables, ...]:
             loader = _Loader(folder, source)
             if said.failures:
                 raise InventoryError(said.first_failure(folder))
-            return tuple(loader.host(host) for host in loader.manager.get_hosts())
+            return tuple(loader.host(host) for host in loader.manager.hosts.values())
         except AnsibleVaultError as error:
             raise InventoryError(vault.explain(folder, _where(error, folder))) from error
         except AnsibleError as error:
@@ -195,6 +197,8 @@ def _quiet() -> Iterator[_Said]:
 
 def _forget_earlier_inventories() -> None:
     """Ansible reads one inventory per process; ours may read a second one, or the same again after a change."""
+    if AnsibleCollectionConfig.collection_finder is None:
+        init_plugin_loader()  # lookups, filters and tests in templates, by their full names too
     VaultSecretsContext._current = None
     host_group_vars.FOUND.clear()
     host_group_vars.NAK.clear()
@@ -202,7 +206,10 @@ def _forget_earlier_inventories() -> None:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
+    """The error and its causes, the deepest last. (Ansible builds chains that bite their own tail.)"""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 
