@@ -6,11 +6,16 @@
     hosts = hosts_of(__file__)
 """
 
-import os
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gevent import monkey  # type: ignore[import-untyped]
 from pyinfra import logger
 from pyinfra.api.exceptions import PyinfraError
 
@@ -18,9 +23,10 @@ from inhouse.console import Progress, for_people
 from inhouse.deploys.session import Hidden
 from inhouse.errors import InhouseError, SettingsError
 from inhouse.handover import INVENTORY_VARIABLE, PLAN_VARIABLE, PLANS
-from inhouse.inventory import Connection, Host, Inventory, load
 from inhouse.planner.plan import Plan
-from inhouse.survey import survey
+
+if TYPE_CHECKING:
+    from inhouse.inventory import Connection, Host, Inventory
 
 HostData = tuple[str, dict[str, Any]]
 
@@ -34,11 +40,27 @@ def hosts_of(shim: str) -> list[HostData]:
     Raises:
         PyinfraError: the inventory or its settings are wrong, or no host can be deployed; pyinfra shows the message.
     """
+    with _ansibles_view_of_sockets():
+        from inhouse.inventory import load
     try:
         inventory = load(Path(os.environ.get(INVENTORY_VARIABLE) or Path(shim).resolve().with_suffix("")))
         return _hosts(inventory)
     except InhouseError as error:
         raise PyinfraError(str(error)) from error
+
+
+@contextmanager
+def _ansibles_view_of_sockets() -> Iterator[None]:
+    """Keep a traceback out of the output: on import Ansible tries a call that gevent, under pyinfra, fails loudly.
+
+    Ansible then replaces the function by one of its own; afterwards pyinfra gets back the one it knows.
+    """
+    known = socket.getaddrinfo
+    socket.getaddrinfo = monkey.get_original("socket", "getaddrinfo")
+    try:
+        yield
+    finally:
+        socket.getaddrinfo = known
 
 
 def _hosts(inventory: Inventory) -> list[HostData]:
@@ -56,6 +78,8 @@ def _hosts(inventory: Inventory) -> list[HostData]:
 
 def _plans(inventory: Inventory) -> Iterable[Plan]:
     """Make the plans here: pyinfra was started without our command."""
+    from inhouse.survey import survey
+
     found = survey(inventory, Progress(for_people(quiet=True)))
     for error in found.errors.values():
         logger.error(str(error))
@@ -72,7 +96,7 @@ def _plans(inventory: Inventory) -> Iterable[Plan]:
 def pyinfra_host(host: Host, plan: Plan, shared: Mapping[str, Any]) -> HostData:
     """Return one host as pyinfra's inventory has it: name, and data with connection, plan and secrets."""
     data = {**plan.model_dump(), **shared, **connection_data(host.connection)}
-    # pyinfra knows one local host, by this name; the inventory's name is in the plan (host.data.host).
+    # pyinfra knows one local host, by this name; the inventory's name is in the plan.
     return ("@local" if host.connection.kind == "local" else host.name), data
 
 

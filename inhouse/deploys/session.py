@@ -41,26 +41,29 @@ class Hidden(Generic[_Value]):
 
 
 def plan() -> Plan:
-    """Return the plan of the host that is being deployed."""
-    return Plan.model_validate({name: host.data.get(name) for name in Plan.model_fields})
+    """Return the plan of the host that is being deployed.
+
+    (Read from `host_data`: `host.data.host` is an attribute of pyinfra's own.)
+    """
+    return Plan.model_validate({name: host.host_data[name] for name in Plan.model_fields})
 
 
 def secrets() -> Secrets:
     """Return the inventory's secrets; they stay in this process and in what is piped to the host."""
-    hidden: Hidden[Secrets] = host.data.secrets
+    hidden: Hidden[Secrets] = host.host_data["secrets"]
     return hidden.value
 
 
 def ca_certificate() -> str:
     """Return the root certificate (PEM) of the fleet."""
-    pem: str = host.data.ca_certificate
+    pem: str = host.host_data["ca_certificate"]
     return pem
 
 
 def begin() -> None:
     """Prepare this host's session; the first call of a deploy."""
     _record_events()
-    password: Hidden[SecretStr | None] = host.data.become_password
+    password: Hidden[SecretStr | None] = host.host_data["become_password"]
     if password.value is not None:
         _give_sudo_its_password(password.value)
 
@@ -110,7 +113,7 @@ class Recorder(BaseStateCallback):
         self._flush(state, host, planned=not state.is_executing)
         unfinished = sum(not data.operation_meta.is_complete() for data in state.ops[host].values())
         finished = host not in state.failed_hosts and not (state.is_executing and unfinished)
-        self._write(Event(host=host.data.host, finished=finished))
+        self._write(Event(host=host.host_data["host"], finished=finished))
 
     def _flush(self, state: State, host: Host, planned: bool = False) -> None:
         for op_hash in list(host.op_hash_order):
@@ -120,7 +123,7 @@ class Recorder(BaseStateCallback):
             if data.operation_meta.is_complete() or planned:
                 self._written.add((host.name, op_hash))
                 name = " ".join(sorted(state.op_meta[op_hash].names))
-                self._write(_outcome(host.data.host, name, data.operation_meta))
+                self._write(_outcome(host.host_data["host"], name, data.operation_meta))
 
     def _write(self, event: Event) -> None:
         with self._file.open("a", encoding="utf-8") as file:
