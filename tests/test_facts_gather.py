@@ -166,7 +166,7 @@ SUDO = """
 echo "sudo $*" >>"$LOG"
 ask=yes
 while :; do case $1 in -n) ask=no ;; -k | -S) ;; -p) shift ;; *) break ;; esac; shift; done
-[ -z "$PASSWORD" ] && exec "$@"
+[ -z "${PASSWORD:-}" ] && exec "$@"
 [ $ask = no ] && { echo 'sudo: a password is required' >&2; exit 1; }
 for attempt in 1 2 3; do
     IFS= read -r line || { echo 'sudo: no password was provided' >&2; break; }
@@ -178,15 +178,19 @@ exit 1
 """
 
 
-@pytest.mark.parametrize("wanted", ["", "open sesame"])
-def test_sudo_gets_its_password_and_nobody_else_does(
-    sudo_log: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
-) -> None:
-    monkeypatch.setenv("PASSWORD", wanted)
+def test_sudo_gets_its_password_and_nobody_else_does(sudo_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PASSWORD", "open sesame")
     answer = gather([host("here", with_password("open sesame"))])["here"]
     assert isinstance(answer, HostFacts)
     assert "sh -s --" in sudo_log.read_text(encoding="utf-8")
     assert "sesame" not in sudo_log.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("sudo_log")
+def test_a_password_that_sudo_does_not_want_is_not_run_as_a_command(tmp_path: Path) -> None:
+    answer = gather([host("here", with_password(f"touch {tmp_path}/ran"))])["here"]
+    assert isinstance(answer, HostFacts)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_wrong_password_costs_one_attempt(sudo_log: Path, monkeypatch: pytest.MonkeyPatch) -> None:

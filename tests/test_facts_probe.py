@@ -64,6 +64,12 @@ def test_a_driver_that_does_not_know_a_field_is_asked_again_without_it(tmp_path:
     assert [(gpu.name, gpu.compute_capability) for gpu in facts.nvidia.gpus] == [("Tesla P100-PCIE-16GB", None)]
 
 
+def test_a_program_neither_ends_the_output_nor_swallows_the_script(tmp_path: Path) -> None:
+    output = run(tmp_path, {"nvidia-smi": "cat; echo @end; exit 9"}, shell=["bash"])
+    said = output[output.index("@nvidia-smi status=9") : output.index("@clock")]
+    assert said.splitlines()[1:] == [" @end", ""]
+
+
 @pytest.mark.parametrize("timeout", ["timeout", "no timeout"])
 def test_an_nvidia_smi_that_hangs_is_ended(timeout: str, tmp_path: Path) -> None:
     programs = {"nvidia-smi": "exec sleep 30"}
