@@ -108,9 +108,10 @@ class Service:
             }
             for name, n in self.models.items()
         ]
-        tags = [{"name": name, "details": {"context_length": n}} for name, n in self.models.items()]
+        trained = self.models.get(str((body or {}).get("model")), 2048)
         answers: dict[str, object] = {
-            "/api/tags": {"models": tags},
+            "/api/tags": {"models": [{"name": name} for name in self.models]},
+            "/api/show": {"model_info": {"general.architecture": "x", "x.context_length": trained}},
             "/v1/models": {"data": []},
             "/api/ps": {"models": ps},
             "/api/embed": {"embeddings": [[0.1, 0.2]]},

@@ -5,7 +5,7 @@ import pytest
 needs = pytest.mark.needs
 """Things that must work for a test to say anything. When the test of one of them failed, this one is skipped."""
 inside = pytest.mark.inside
-"""The test looks at the host from inside. Where nobody gets in it is skipped, and what it provides is unknown rather than
+"""The test looks at the host from inside. Where nobody gets in it is skipped; what it provides is unknown rather than
 broken: the service may well answer."""
 provides = pytest.mark.provides
 """Things that are known to work once a test passed."""

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import httpx
 
+from inhouse.smoke.web import CONNECT_S, READ_S
+
 NS_PER_S: Final = 1e9
 MIB: Final = 2**20
 
@@ -60,10 +62,15 @@ class Ollama:
         """Speak through `http`, whose base is the host and which holds the token."""
         self._http = http
 
-    def trained_contexts(self) -> dict[str, int | None]:
-        """Return the models in the store by full name, each with its trained context in tokens where Ollama says it."""
-        models = self._get("/api/tags")["models"]
-        return {full_name(m["name"]): (m.get("details") or {}).get("context_length") for m in models}
+    def models(self) -> set[str]:
+        """Return the full names of the models in the store."""
+        return {full_name(model["name"]) for model in self._get("/api/tags")["models"]}
+
+    def trained_context(self, tag: str) -> int | None:
+        """Return a model's trained context in tokens, as its file says; None where it does not."""
+        facts = self._post("/api/show", {"model": tag}, READ_S)["model_info"]
+        context = facts.get(f"{facts.get('general.architecture')}.context_length")
+        return int(context) if context else None
 
     def loaded(self, tag: str) -> Loaded | None:
         """Return how a model lies in memory; None if it does not."""
@@ -124,7 +131,7 @@ class Ollama:
         return _checked(self._http.get(path))
 
     def _post(self, path: str, body: dict[str, object], within_s: float) -> Any:
-        return _checked(self._http.post(path, json=body, timeout=httpx.Timeout(within_s, connect=5.0)))
+        return _checked(self._http.post(path, json=body, timeout=httpx.Timeout(within_s, connect=CONNECT_S)))
 
 
 def full_name(tag: str) -> str:

@@ -37,7 +37,7 @@ def test_version(host: Host, plan: Plan, subject: Subject) -> None:
 def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
     """Ollama answers through the proxy to a program that has the token"""
     try:
-        ollama.trained_contexts()
+        ollama.models()
     except (OllamaError, httpx.HTTPError) as error:
         raise Broken(
             paragraph(
@@ -55,7 +55,7 @@ def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
 @provides("present:{model.tag}")
 def test_model_present(ollama: Ollama, model: PlannedModel, plan: Plan) -> None:
     """{model.tag} is on the host"""
-    there = ollama.trained_contexts()
+    there = ollama.models()
     expect(
         full_name(model.tag) in there,
         found=", ".join(sorted(there)) or "no model at all",

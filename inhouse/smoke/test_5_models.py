@@ -10,7 +10,7 @@ from inhouse.smoke.bounds import load_bound_s
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.gpu import causes_of_fallback
 from inhouse.smoke.marks import for_models, needs, provides, with_chat_model
-from inhouse.smoke.ollama import Loaded, Ollama, OllamaError, full_name
+from inhouse.smoke.ollama import Loaded, Ollama, OllamaError
 from inhouse.smoke.plugin import Measured
 from inhouse.smoke.subject import Subject
 
@@ -92,7 +92,7 @@ def test_placed(host: Host, model: PlannedModel, measured: Measured, subject: Su
 @needs("works:{model.tag}")
 def test_context(ollama: Ollama, model: PlannedModel, measured: Measured, subject: Subject) -> None:
     """{model.tag} has its planned context of {model.context_length} tokens"""
-    trained = ollama.trained_contexts().get(full_name(model.tag))
+    trained = ollama.trained_context(model.tag)
     wanted = min(model.context_length, trained or model.context_length)
     actual = _loaded(measured, model, subject).context_length
     embeds = model in subject.plan.embedding_models
