@@ -136,7 +136,9 @@ def _needed(root: Path, files: Iterable[Path]) -> list[Path]:
         for line in listed.stdout.splitlines():
             name, arrow, path = (part.strip() for part in line.partition(" => "))
             if arrow and not path.startswith(str(root)):
-                raise LabError(f"the lab's engine: {file.name} needs {name}, which no package of Debian {SUITE} brought")
+                raise LabError(
+                    f"the lab's engine: {file.name} needs {name}, which no package of Debian {SUITE} brought"
+                )
             if arrow:
                 found[name] = Path(path.rpartition(" (")[0])
     return [found[name] for name in sorted(found)]

@@ -10,15 +10,13 @@ import hashlib
 import io
 import stat
 import tarfile
-import zipfile
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import zstandard
 
 from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
 from inhouse.lab import cached, engine
+from inhouse.lab.programs import standin_program
 
 ARCHIVE = "ollama-linux-amd64.tar.zst"
 CHECKSUMS = "sha256sum.txt"
@@ -29,9 +27,6 @@ STANDS_IN = "Stand-in of inhouse's lab: the published archive has NVIDIA's CUDA 
 CUDA_FOLDERS = ("cuda_v12", "cuda_v13")
 CUDA_FILES = ("libcublas.so.stand-in", "libcudart.so.stand-in", "libggml-cuda.so.stand-in")
 """Not named `libggml-*.so`, or the engine would try to load them."""
-
-PROGRAM_START = b"#!/usr/bin/python3\n"
-MAIN = "from standin.main import main\n\nmain()\n"
 
 
 def build(cache: Path, version: str = OLLAMA_DEFAULT_VERSION) -> Path:
@@ -57,32 +52,15 @@ def archive_sha256(release: Path, version: str = OLLAMA_DEFAULT_VERSION) -> str:
     return sums[f"./{ARCHIVE}"]
 
 
-def standin_program(version: str) -> bytes:
-    """The program that becomes `bin/ollama`: one file that any python3 from 3.11 on runs."""
-    buffer = io.BytesIO(PROGRAM_START)
-    buffer.seek(0, io.SEEK_END)
-    sources = {
-        f"standin/{module.name}": module.read_bytes()
-        for module in _modules(resources.files("inhouse.lab").joinpath("standin"))
-    }
-    sources["standin/release.py"] = f'"""Written when the archive is built."""\n\nVERSION = "{version}"\n'.encode()
-    sources["__main__.py"] = MAIN.encode()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(sources):
-            # ZipInfo's default date is a constant, so the same sources give the same bytes.
-            archive.writestr(zipfile.ZipInfo(name), sources[name], zipfile.ZIP_DEFLATED)
-    return buffer.getvalue()
-
-
-def _modules(folder: Traversable) -> list[Traversable]:
-    return [module for module in folder.iterdir() if module.name.endswith(".py")]
-
-
 def _make(target: Path, engine_folder: Path, program: bytes) -> None:
     target.mkdir()
     archive = target / ARCHIVE
     compressor = zstandard.ZstdCompressor(level=COMPRESSION_LEVEL, write_checksum=True)
-    with archive.open("wb") as raw, compressor.stream_writer(raw) as packed, tarfile.open(fileobj=packed, mode="w|") as tar:
+    with (
+        archive.open("wb") as raw,
+        compressor.stream_writer(raw) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as tar,
+    ):
         _add(tar, "bin/ollama", program, executable=True)
         for folder in CUDA_FOLDERS:
             for name in CUDA_FILES:

@@ -42,7 +42,9 @@ def _print_version(chosen: Settings) -> None:
         connection.request("GET", "/api/version")
         running = json.loads(connection.getresponse().read())["version"]
     except (OSError, http.client.HTTPException, json.JSONDecodeError, KeyError):
-        sys.stdout.write(f"Warning: could not connect to a running Ollama instance\nWarning: client version is {VERSION}\n")
+        sys.stdout.write(
+            f"Warning: could not connect to a running Ollama instance\nWarning: client version is {VERSION}\n"
+        )
         return
     sys.stdout.write(f"ollama version is {running}\n")
     if running != VERSION:

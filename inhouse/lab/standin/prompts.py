@@ -55,7 +55,9 @@ def collated(messages: Sequence[Message]) -> list[Message]:
     """Neighbours of the same role become one message."""
     found: list[Message] = []
     for message in messages:
-        content = "".join(f"[img-{n}]" for n, _ in enumerate(message.get("images") or [])) + str(message.get("content", ""))
+        content = "".join(f"[img-{n}]" for n, _ in enumerate(message.get("images") or [])) + str(
+            message.get("content", "")
+        )
         if found and found[-1]["role"] == message.get("role"):
             found[-1]["content"] += f"\n\n{content}"
         else:

@@ -90,7 +90,9 @@ class Download:
             waiting = [part for part in self.parts if part.completed < part.size]
             with ThreadPoolExecutor(PARTS) as pool:
                 try:
-                    for finished in as_completed(pool.submit(self._fetch, part, target, file.fileno()) for part in waiting):
+                    for finished in as_completed(
+                        pool.submit(self._fetch, part, target, file.fileno()) for part in waiting
+                    ):
                         finished.result()
                 except (golang.GoError, OSError):
                     self.cancelled.set()

@@ -35,9 +35,7 @@ class Answer:
         self.body.close()
 
 
-def request(
-    method: str, url: str, headers: dict[str, str] | None = None, content: bytes | None = None
-) -> Answer:
+def request(method: str, url: str, headers: dict[str, str] | None = None, content: bytes | None = None) -> Answer:
     """One request, no redirect followed.
 
     Raises:
@@ -132,7 +130,11 @@ def direct_url(url: str) -> str:
 def _cause(error: Exception, host: str, port: int) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"tls: failed to verify certificate: {_certificate_cause(error, host)}"
-    if isinstance(error, ssl.SSLError) and error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+    if isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "RECORD_LAYER_FAILURE",
+    ):
         return "http: server gave HTTP response to HTTPS client"
     if isinstance(error, socket.gaierror):
         return f"dial tcp: lookup {host}{_name_server()}: no such host"

@@ -152,9 +152,7 @@ def digests(manifest: dict[str, Any]) -> list[str]:
 
 def manifest_bytes(config: dict[str, Any], layers: list[dict[str, Any]]) -> bytes:
     """A manifest as the real server writes it."""
-    return golang.dumps(
-        {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers}
-    ).encode()
+    return golang.dumps({"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": config, "layers": layers}).encode()
 
 
 def entry(media_type: str, digest: str, size: int) -> dict[str, Any]:

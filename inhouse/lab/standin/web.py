@@ -84,7 +84,9 @@ class Site(ThreadingHTTPServer):
     request_queue_size = 512
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], routes: dict[tuple[str, str], Route], origins: tuple[str, ...]) -> None:
+    def __init__(
+        self, address: tuple[str, int], routes: dict[tuple[str, str], Route], origins: tuple[str, ...]
+    ) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.routes = routes
         self.origins = origins
