@@ -198,7 +198,7 @@ foreign_ollama() {
 
 # Names of processes need root; without ss (iproute2) the kernel's own table has to do, which names none.
 listening() {
-    sockets=$(ss -ltnp) || sockets=$(cat /proc/net/tcp /proc/net/tcp6)
+    sockets=$(ss -ltnp) || sockets=$(grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6) # 0A: LISTEN
     printf '%s\n' "$sockets"
 }
 

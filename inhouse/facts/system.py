@@ -165,8 +165,8 @@ def read_disk(host: str, sections: Sections) -> Disk:
             return Disk(path=match[3], total_mib=total // _KIB_PER_MIB, free_mib=free // _KIB_PER_MIB)
     raise FactsError(
         host,
-        "`df -Pk` did not answer for the folder where models go, within 10 s. A network share that is gone does that: "
-        "mount it again, or set ollama_models_dir to a local folder.",
+        "`df -Pk` gave no numbers within 10 s for the folder where models go. A network share that is gone does that: "
+        "mount it again, or set ollama_models_dir to a folder of a local disk.",
     )
 
 

@@ -59,9 +59,12 @@ def test_what_only_root_may_read_is_read(lab: LabHandle, host: Host) -> None:
     assert facts.fleet == "SHA256:ab"
 
 
-def test_a_wrong_key(host: Host, tmp_path: Path) -> None:
+def test_a_wrong_key(lab: LabHandle, host: Host, tmp_path: Path) -> None:
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True)
-    said = refused(host, replace(host.connection, private_key_file=str(tmp_path / "other")))
+    # The lab's own configuration names its key as well, and ssh would try both.
+    host_key = lab.run(host.name, "cat /etc/ssh/ssh_host_ed25519_key.pub")
+    connection = with_known_hosts(host, tmp_path, f"{host.connection.address} {host_key}")
+    said = refused(host, replace(connection, private_key_file=str(tmp_path / "other")))
     assert f"login as {host.connection.user} refused: the host does not accept {tmp_path}/other" in said
 
 
