@@ -149,29 +149,28 @@ def _parameters(item: pytest.Item) -> dict[str, object]:
 
 def explain(problem: BaseException | None, subject: Subject) -> str:
     """Return one paragraph for whatever ended a test."""
+    words = subject.without_secrets(str(problem))  # before anything is cut: half a secret would not be found
     if isinstance(problem, Broken):
-        text = str(problem)
-    elif isinstance(problem, NoAnswer):
-        text = paragraph(
-            found=shortened(str(problem)),
+        return words
+    if isinstance(problem, NoAnswer):
+        return paragraph(
+            found=shortened(words),
             expected="an answer of the host",
             cause="the host lacks the command, or it went away during the test",
             run=subject.on_host("true"),
         )
-    elif isinstance(problem, OllamaError):
-        text = paragraph(
-            found=shortened(str(problem)),
+    if isinstance(problem, OllamaError):
+        return paragraph(
+            found=shortened(words),
             expected="Ollama answers without an error",
             cause="see its journal",
             run=subject.on_host("journalctl -u ollama.service -n 50"),
         )
-    elif isinstance(problem, httpx.HTTPError | OSError):
-        text = paragraph(
-            found=shortened(f"{type(problem).__name__} {problem}".strip()),
+    if isinstance(problem, httpx.HTTPError | OSError):
+        return paragraph(
+            found=shortened(f"{type(problem).__name__} {words}".strip()),
             expected=f"{subject.origin} answers at {subject.plan.address}",
             cause="the proxy or what is behind it hangs, or the network does",
             run=subject.on_host("journalctl -u caddy.service -n 50"),
         )
-    else:
-        text = f"The test itself is at fault, please report it: {type(problem).__name__}: {shortened(str(problem))}"
-    return subject.without_secrets(text)
+    return f"The test itself is at fault, please report it: {type(problem).__name__}: {shortened(words)}"

@@ -112,7 +112,10 @@ class _Story:
 
     def hear(self, line: str) -> SmokeTest | None:
         """Take in one line; returns the test it reports, if it reports one."""
-        event = json.loads(line)
+        try:
+            event = json.loads(line)
+        except ValueError:  # the half of a line that a killed child left
+            return None
         if "begin" in event:
             self.running = event["begin"]
         elif "end" in event:
@@ -202,7 +205,7 @@ def _result(subject: Subject, story: _Story, hung_after: float | None, noise: st
 
 
 def _unfinished(subject: Subject, story: _Story, hung_after: float | None, noise: str) -> SmokeTest:
-    last_words = shortened(subject.without_secrets(noise.strip()[-300:]), 300) or "no word"
+    last_words = shortened(subject.without_secrets(noise)[-300:], 300) or "no word"
     how = f"they were stopped after {hung_after:.0f} s" if hung_after else f"their process ended early ({last_words})"
     message = paragraph(
         found=f"{how}, at: {story.running}",

@@ -7,6 +7,7 @@ import pytest
 import stamina
 
 from inhouse.console import Progress, for_people
+from inhouse.errors import LabError
 from inhouse.inventory import Inventory, load
 from inhouse.lab.paths import HOST_FOLDER
 from inhouse.layout import CADDY_UNIT, CADDYFILE, OLLAMA_UNIT
@@ -67,7 +68,7 @@ def done_and_undone(lab: LabHandle, host: str, do: str, undo: str) -> Iterator[N
 
 def _wait_for_ollama(lab: LabHandle, host: str) -> None:
     if lab.run(host, f"systemctl is-active {OLLAMA_UNIT} || true").strip() == "active":
-        for attempt in stamina.retry_context(on=Exception, attempts=30, wait_max=1):
+        for attempt in stamina.retry_context(on=LabError, attempts=30, wait_max=1):
             with attempt:
                 lab.run(host, "curl -fsS http://127.0.0.1:11434/api/version")
 
@@ -133,7 +134,8 @@ def test_websocket_closed_in_the_proxy(
     lab: LabHandle, verify: Callable[[str], SmokeResult], plans: dict[str, Plan]
 ) -> None:
     assert plans[GPU].open_webui
-    close = f"cp -p {CADDYFILE} {CADDYFILE}.open && sed -i 's|^\\troute {{|\\troute {{\\n\\t\\trespond /ws/* 403|' {CADDYFILE}"
+    first_of_route = "s|^\\troute {|\\troute {\\n\\t\\trespond /ws/* 403|"
+    close = f"cp -p {CADDYFILE} {CADDYFILE}.open && sed -i '{first_of_route}' {CADDYFILE}"
     restart = f"systemctl restart {CADDY_UNIT}"
     with done_and_undone(lab, GPU, f"{close} && {restart}", f"mv {CADDYFILE}.open {CADDYFILE} && {restart}"):
         result = verify(GPU)
