@@ -121,6 +121,15 @@ def test_context_is_cut_to_what_was_trained() -> None:
     assert any("instead of 65536" in r for r in plan.reasons)
 
 
+def test_a_context_nothing_was_trained_for_is_cut() -> None:
+    plan = plan_for("rtx-4090, ram 64", context_length=1_000_000)
+    assert plan.problems == ()
+    model = find(plan.models[0].tag)
+    assert model is not None
+    assert plan.ollama_context_length == plan.models[0].context_length == model.context_trained
+    assert any("no model here was trained for more" in r for r in plan.reasons)
+
+
 def test_slots_cost_memory() -> None:
     one, four = (plan_for("rtx-3090, ram 64", parallel=n, models=("qwen3:8b",)).models[0] for n in (1, 4))
     assert four.kv_cache_mib / four.context_length == pytest.approx(4 * one.kv_cache_mib / one.context_length)
@@ -221,3 +230,19 @@ def test_more_gpu_memory_never_gives_a_worse_model(one: int, other: int, ram: in
 def test_unasked_contexts_come_from_the_ladder(vram: int, asked: dict[str, object]) -> None:
     plan = make_plan(host(**asked | {"context_length": None}), card(vram))
     assert FLOOR <= plan.ollama_context_length <= LADDER[-1]
+
+
+def test_context_does_not_grow_at_the_cost_of_swapping() -> None:
+    plan = plan_for("rtx-3090, ram 64", models=("qwen3:14b", "qwen3:8b"))
+    assert plan.ollama_max_loaded_models == 2
+    assert plan.ollama_context_length == 16384
+    assert sum(m.gpu_mib for m in plan.models) < 24576 - 1024
+    alone = plan_for("rtx-3090, ram 64", models=("qwen3:14b",))
+    assert alone.ollama_context_length == 32768
+
+
+def test_what_no_gpu_holds_may_run_on_the_cpu() -> None:
+    plan = plan_for("rtx-3060, ram 192, cpu 32", context_length=262144)
+    assert plan.accelerator == "cpu"
+    assert plan.problems == ()
+    assert plan.models[0].context_length == 262144

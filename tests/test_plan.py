@@ -253,8 +253,16 @@ def test_plans_are_json() -> None:
 def write_golden() -> None:
     """Write the lab's plans anew, to be reviewed in the difference."""
     for profile in PROFILES:
-        text = yaml.safe_dump(golden(profile).model_dump(mode="json"), sort_keys=False, width=120, allow_unicode=True)
-        (GOLDEN / f"{profile}.yml").write_text(f"---\n{text}", encoding="utf-8")
+        record = golden(profile).model_dump(mode="json")
+        text = yaml.dump(record, Dumper=Indented, sort_keys=False, width=60, explicit_start=True)
+        (GOLDEN / f"{profile}.yml").write_text(text, encoding="utf-8")
+
+
+class Indented(yaml.SafeDumper):
+    """Writes lists indented, as everywhere else in this project."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
 
 
 if __name__ == "__main__":

@@ -102,12 +102,12 @@ def _decide(
         return cpu, select(needs, cpu), ()
     gpu = budgets.on_gpus(facts, machine.cards, webui.memory_mib)
     on_gpu = select(needs, gpu)
-    if gpu.total >= SMALL_GPU_MIB:
+    if gpu.total >= SMALL_GPU_MIB and (settings.models is not None or not on_gpu.problems):
         return gpu, on_gpu, ()
     on_cpu = select(replace(needs, flash_attention=True), cpu)
     if (len(on_cpu.problems), -on_cpu.rank) >= (len(on_gpu.problems), -on_gpu.rank):
         return gpu, on_gpu, ()
-    held = ", ".join(c.model.tag for c in on_gpu.chosen) or "no model at all"
+    held = ", ".join(c.model.tag for c in on_gpu.chosen) or "nothing that was asked for"
     why = f"{machine.cards[0].name} has {gpu.total} MiB, which would hold {held}: the CPU runs better ones from RAM."
     return cpu, on_cpu, (why,)
 

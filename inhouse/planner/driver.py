@@ -48,7 +48,7 @@ def _debian(release: str, wanted: int, package: str, facts: HostFacts) -> str:
     folder = "sbsa" if facts.os.architecture == "aarch64" else "x86_64"
     steps = (
         f"curl -fsSLO {_REPOSITORY}/{release}/{folder}/{_KEYRING}",
-        f"echo '{_KEYRING_SHA256[release]}  {_KEYRING}' | sha256sum -c",
+        f"echo '{_KEYRING_SHA256[release]} *{_KEYRING}' | sha256sum -c",
         f"sudo apt-get install -y ./{_KEYRING}",
         "sudo apt-get update",
         f"sudo apt-get install -y nvidia-driver-pinning-{wanted}",

@@ -115,9 +115,16 @@ def _best(purpose: Purpose, needs: Needs, budget: Budget) -> Chosen | None:
 
 
 def _for(purpose: Purpose, needs: Needs) -> list[Model]:
-    """Models for a purpose that the planned Ollama can run, the best first."""
+    """Models for a purpose that the planned Ollama can run, the best first.
+
+    Where a context is asked for, only those trained for it, unless none is. Texts to embed come in pieces, so it
+    does not bind embedding models.
+    """
     release = version(needs.settings.ollama_version)
     able = [m for m in catalogue.models() if purpose in m.purposes and version(m.min_ollama) <= release]
+    asked = needs.settings.context_length or 0
+    if purpose != "embedding":
+        able = [m for m in able if m.context_trained >= asked] or able
     return sorted(able, key=lambda m: (-m.rank, speed.gigabytes_per_token(m), m.tag))
 
 
