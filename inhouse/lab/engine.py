@@ -2,11 +2,12 @@
 
 Three things decide the layout, each found by trying:
 - libc must not lie in `lib/ollama`: Ollama puts that folder into LD_LIBRARY_PATH, and then /bin/sh itself fails.
-- Every subfolder of `lib/ollama` that holds a `libggml-*` counts as a GPU backend for Ollama: so the CPU's lie beside it.
+- Every subfolder of `lib/ollama` that holds a `libggml-*` counts as a GPU backend for Ollama: the CPU's lie elsewhere.
 - ggml looks for its CPU code in the folder of the running executable, which here is the loader's: so the loader, the
   libraries and the CPU code share the folder `lib/llama`.
 """
 
+import json
 import shutil
 import subprocess
 import tarfile
@@ -35,7 +36,8 @@ WRAPPER = """\
 # Runs the tool of the same name with the loader and the libraries it was built against, whatever this host has.
 # A Vulkan driver comes from the host, as it would for Ollama; one named by its manifest brings its folder along.
 root=$(dirname "$(readlink -f "$0")")/../llama
-exec "$root/@LOADER@" --library-path "$root${VK_DRIVER_FILES:+:${VK_DRIVER_FILES%/*}}" --argv0 "$0" "$root/${0##*/}" "$@"
+driver=${VK_DRIVER_FILES:+:${VK_DRIVER_FILES%/*}}
+exec "$root/@LOADER@" --library-path "$root$driver" --argv0 "$0" "$root/${0##*/}" "$@"
 """.replace("@LOADER@", LOADER)
 
 
@@ -63,8 +65,8 @@ def software_gpu(cache: Path) -> Path:
     """
     definition = cached.key((SUITE, *DRIVER_PACKAGES, *ENGINE_PACKAGES))
     folder = cached.built(cache, "software-gpu", definition, lambda target: _make_driver(build(cache), target))
-    manifest = f'{{"ICD": {{"api_version": "1.4.0", "library_path": "{folder / SOFTWARE_DRIVER}"}}, "file_format_version": "1.0.0"}}\n'
-    (folder / DRIVER_MANIFEST).write_text(manifest)
+    driver = {"api_version": "1.4.0", "library_path": str(folder / SOFTWARE_DRIVER)}
+    (folder / DRIVER_MANIFEST).write_text(json.dumps({"ICD": driver, "file_format_version": "1.0.0"}))
     return folder
 
 

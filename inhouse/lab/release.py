@@ -48,8 +48,7 @@ def build(cache: Path, version: str = OLLAMA_DEFAULT_VERSION) -> Path:
 def archive_sha256(release: Path, version: str = OLLAMA_DEFAULT_VERSION) -> str:
     """SHA-256 of the archive, as its checksum file says."""
     lines = (release / f"v{version}" / CHECKSUMS).read_text().splitlines()
-    sums = dict(reversed(line.split(maxsplit=1)) for line in lines)
-    return sums[f"./{ARCHIVE}"]
+    return next(line.split()[0] for line in lines if line.endswith(f"  ./{ARCHIVE}"))
 
 
 def _make(target: Path, engine_folder: Path, program: bytes) -> None:

@@ -1,7 +1,7 @@
 """Manifests and blobs: every name is its own model, though two files hold the weights of all.
 
-The weights of a name are the small model's file and a line of text behind it, so that each name has a digest of its own,
-as real models have, and two of them are two for a server. GGUF readers stop where the tensors end.
+The weights of a name are the small model's file and a line of text behind it, so that each name has a digest of its
+own, as real models have, and two of them are two for a server. GGUF readers stop where the tensors end.
 """
 
 import hashlib

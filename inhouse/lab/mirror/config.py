@@ -1,4 +1,4 @@
-"""What the mirror serves and where: a JSON file, read once at start; and how it misbehaves: another, read at every request.
+"""What the mirror serves and where, and how it misbehaves: two JSON files, the first read once, the second every time.
 
 {"listen": [{"address": "0.0.0.0", "port": 443, "certificate": "/etc/x/cert.pem", "key": "/etc/x/key.pem"}],
  "weights": "/srv/weights", "models": {"qwen3:8b": "completion", "all-minilm": "embedding"},

@@ -69,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802, D102
+    def do_GET(self) -> None:  # noqa: D102
         self._note()
         path = urlsplit(self.path).path
         if path in ("/v2", "/v2/"):
@@ -83,9 +83,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, b"404 page not found\n")
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET
 
-    def do_POST(self) -> None:  # noqa: N802, D102
+    def do_POST(self) -> None:  # noqa: D102
         self._note()
         upload = _UPLOADS.fullmatch(urlsplit(self.path).path)
         if not upload or not self.server.config.uploads:
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
         self._drain()
         self._send(202, b"", headers={"Location": f"/v2/{upload[1]}/blobs/uploads/{name}"})
 
-    def do_PATCH(self) -> None:  # noqa: N802, D102
+    def do_PATCH(self) -> None:  # noqa: D102
         self._note()
         upload = _UPLOADS.fullmatch(urlsplit(self.path).path)
         if not upload or not self.server.config.uploads:
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
             self._drain(file.write)
         self._send(202, b"", headers={"Location": urlsplit(self.path).path})
 
-    def do_PUT(self) -> None:  # noqa: N802, D102
+    def do_PUT(self) -> None:  # noqa: D102
         self._note()
         parts = urlsplit(self.path)
         if not self.server.config.uploads:

@@ -2,11 +2,11 @@
 
 import contextlib
 import hashlib
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 from . import golang, models, names, openai, requests
@@ -156,9 +156,10 @@ class Api:
                 digest.update(data)
                 file.write(data)
         found = f"sha256:{digest.hexdigest()}"
-        os.chmod(file.name, 0o644)
+        uploaded = Path(file.name)
+        uploaded.chmod(0o644)
         # Under its true digest it stays, whatever it was announced as: so does the real server.
-        os.replace(file.name, self._store.blob(found))
+        uploaded.replace(self._store.blob(found))
         if found != call.parameter:
             raise Refused(400, f'digest mismatch, expected "{call.parameter}", got "{found}"')
         return Reply(201)
@@ -338,10 +339,8 @@ def _progress(events: Iterator[Event], streamed: bool) -> Reply:
     if streamed:
         generator = _with_error_line(_lines(events))
         return Reply(200, NDJSON, stream=generator, close=_closer(generator))
-    last: Event = {}
     try:
-        for last in events:
-            pass
+        last = list(events)[-1]
     except golang.GoError as error:
         return json_reply({"error": str(error)}, getattr(error, "status", 500), BARE_JSON)
     return json_reply(last, content_type=BARE_JSON)

@@ -19,8 +19,8 @@ from .memory import Memory
 from .options import Options
 
 ERROR_MARKS = (
-    "panic:", "fatal error:", "error:", "Error:", "CUDA error", "cudaMalloc failed", "error loading model", "GGML_ASSERT",
-    "llama_init_from_model:",
+    "panic:", "fatal error:", "error:", "Error:", "CUDA error", "cudaMalloc failed", "error loading model",
+    "GGML_ASSERT", "llama_init_from_model:",
 )  # fmt: skip
 """What the real server takes for an error in the engine's output."""
 REPEATS = 30

@@ -1,6 +1,6 @@
 """New models out of uploaded GGUF files or of models that are there."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from . import ggufhead, golang, models, names
@@ -9,16 +9,17 @@ from .names import Name
 from .pull import Puller
 from .store import CONFIG_TYPE, LAYER_TYPE, Store, entry, manifest_bytes
 
-Progress = dict[str, str]
+Progress = dict[str, Any]
+Parts = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Layers and config of a model."""
 
 
-def create(store: Store, puller: Puller, name: Name, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def create(store: Store, puller: Puller, name: Name, body: dict[str, Any]) -> Iterator[Progress]:
     """The stream of /api/create.
 
     Raises:
         GoError: it failed; its text is the stream's last line.
     """
-    config: dict[str, Any]
     if body.get("from"):
         base = names.parse(body["from"])
         if not base.valid:
@@ -48,10 +49,7 @@ def create(store: Store, puller: Puller, name: Name, body: dict[str, Any]) -> It
     yield {"status": "success"}
 
 
-Parts = tuple[list[dict[str, Any]], dict[str, Any]]
-
-
-def _from_model(store: Store, puller: Puller, base: Name) -> Iterator[dict[str, Any]]:
+def _from_model(store: Store, puller: Puller, base: Name) -> Generator[Progress, None, Parts]:
     """Layers and config of a model, pulled first where it is not there."""
     if not store.manifest_path(base).exists():
         yield from puller.pull(base, insecure=False)
@@ -65,7 +63,7 @@ def _from_model(store: Store, puller: Puller, base: Name) -> Iterator[dict[str, 
     return layers, config
 
 
-def _from_files(store: Store, files: dict[str, str]) -> Iterator[dict[str, Any]]:
+def _from_files(store: Store, files: dict[str, str]) -> Generator[Progress, None, Parts]:
     """Layer and config of an uploaded GGUF file."""
     yield {"status": "parsing GGUF"}
     digest = next(iter(files.values()))

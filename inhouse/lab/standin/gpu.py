@@ -43,7 +43,7 @@ def _vulkan(engine: Path, environment: Mapping[str, str]) -> list[Gpu]:
 
 
 def _pretended() -> list[Gpu]:
-    """GPUs that `nvidia-smi` reports. No CUDA code is in the lab's archive: what they would hold, the processor does."""
+    """GPUs that `nvidia-smi` reports. The lab's archive has no CUDA code: what they would hold, the processor does."""
     try:
         asked = subprocess.run(_QUERY, capture_output=True, text=True, check=False, timeout=30)
     except (OSError, subprocess.TimeoutExpired):

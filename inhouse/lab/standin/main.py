@@ -86,7 +86,7 @@ def _serve(chosen: Settings) -> None:
 
 
 def _make_identity(home: Path) -> None:
-    """The real server keeps a signing key below its home and cannot start where it cannot write it; nor can this one."""
+    """The real server keeps a signing key below its home and does not start where it cannot; nor does this one."""
     key = home / ".ollama" / "id_ed25519"
     key.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileExistsError), key.open("x") as file:

@@ -113,11 +113,11 @@ def listed(store: Store) -> list[Model]:
             found.append(load(store, name))
         except (OSError, golang.GoError, KeyError) as error:
             log.line("bad manifest", level="WARN", name=name, error=error)
-    return sorted(found, key=lambda model: -model.modified)
+    return sorted(found, key=lambda model: -int(model.modified))
 
 
 def tag_entry(model: Model) -> dict[str, Any]:
-    """A line of /api/tags. An encoder is listed without lengths and as if it wrote text, as the real server lists it."""
+    """A line of /api/tags. An encoder is listed without lengths and as if it wrote text: so does the real server."""
     details = model.details()
     head = model.head() if model.file and model.file.exists() else None
     if head and not is_encoder(head):

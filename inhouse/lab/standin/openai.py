@@ -60,7 +60,7 @@ def messages_request(body: Event) -> Event:
     if body.get("system"):
         messages.insert(0, _message({"role": "system", "content": body["system"]}))
     # Left to the model where the request does not say: this API has no default of its own.
-    given = {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body}
+    given: Event = {name: body[name] for name in ("temperature", "top_p", "top_k") if name in body}
     if "max_tokens" in body:
         given["num_predict"] = body["max_tokens"]
     return {"model": body.get("model", ""), "messages": messages, "options": given, "relaxed_thinking": True}

@@ -84,7 +84,8 @@ class Download:
 
     def _run(self) -> None:
         partial = Path(f"{self.blob}-partial")
-        with open(os.open(partial, os.O_CREAT | os.O_RDWR, 0o644), "r+b") as file:
+        partial.touch()
+        with partial.open("r+b") as file:
             file.truncate(self.total)
             target = registry.direct_url(self.url)
             waiting = [part for part in self.parts if part.completed < part.size]

@@ -9,21 +9,26 @@ COMMON = {
     "top_logprobs": "int",
 }  # fmt: skip
 FIELDS = {
-    "GenerateRequest": COMMON | {"prompt": "string", "suffix": "string", "system": "string", "template": "string", "raw": "bool"},
+    "GenerateRequest": COMMON
+    | {"prompt": "string", "suffix": "string", "system": "string", "template": "string", "raw": "bool"},
     "ChatRequest": COMMON | {"messages": "array", "tools": "array"},
     "EmbedRequest": {"model": "string", "truncate": "bool", "dimensions": "int", "options": "object"},
     "EmbeddingRequest": {"model": "string", "prompt": "string", "options": "object"},
     "PullRequest": {"model": "string", "name": "string", "insecure": "bool", "stream": "bool"},
     "PushRequest": {"model": "string", "name": "string", "insecure": "bool", "stream": "bool"},
     "CreateRequest": {
-        "model": "string", "name": "string", "from": "string", "files": "object", "template": "string", "system": "string",
-        "parameters": "object", "stream": "bool",
+        "model": "string", "name": "string", "from": "string", "files": "object", "template": "string",
+        "system": "string", "parameters": "object", "stream": "bool",
     },
     "ShowRequest": {"model": "string", "name": "string", "verbose": "bool"},
     "DeleteRequest": {"model": "string", "name": "string"},
     "CopyRequest": {"source": "string", "destination": "string"},
-    "ChatCompletionRequest": {"model": "string", "messages": "array", "stream": "bool", "temperature": "float64", "max_tokens": "int"},
-    "CompletionRequest": {"model": "string", "prompt": "string", "stream": "bool", "temperature": "float32", "max_tokens": "int"},
+    "ChatCompletionRequest": {
+        "model": "string", "messages": "array", "stream": "bool", "temperature": "float64", "max_tokens": "int",
+    },
+    "CompletionRequest": {
+        "model": "string", "prompt": "string", "stream": "bool", "temperature": "float32", "max_tokens": "int",
+    },
     "ResponsesRequest": {"model": "string", "stream": "bool", "temperature": "float64", "max_output_tokens": "int"},
     "MessagesRequest": {"model": "string", "messages": "array", "stream": "bool", "max_tokens": "int"},
 }  # fmt: skip

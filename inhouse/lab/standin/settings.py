@@ -9,12 +9,11 @@ from pathlib import Path
 from . import golang
 
 DEFAULT_PORT = 11434
-BUILT_IN_ORIGINS = tuple(
-    f"{scheme}://{host}{port}"
-    for host in ("localhost", "127.0.0.1", "0.0.0.0")
-    for port in ("", ":*")
-    for scheme in ("http", "https")
-) + ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")
+BUILT_IN_ORIGINS = (
+    *(f"{scheme}://{host}{port}" for host in LOCAL_HOSTS for port in ("", ":*") for scheme in ("http", "https")),
+    *(f"{scheme}://*" for scheme in ("app", "file", "tauri", "vscode-webview", "vscode-file")),
+)
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,10 @@ class Handler(BaseHTTPRequestHandler):
     # Small pieces of a stream must not wait for each other.
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802, D102
+    def do_GET(self) -> None:  # noqa: D102
         self._answer()
 
-    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET  # noqa: N815
+    do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_GET
 
     def _answer(self) -> None:
         started = time.monotonic()
