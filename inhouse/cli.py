@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+import typer.core
 
 from inhouse import __version__
 from inhouse.console import Progress, for_people
@@ -19,7 +19,29 @@ if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse pla
     from inhouse.inventory import Inventory
     from inhouse.planner.plan import Plan
 
+NOTHING_TO_DO, FAILED, CHANGES_PENDING, INTERRUPTED = 0, 1, 2, 130
+
+
+class Paragraphs(typer.core.TyperGroup):
+    """Shows our errors as one clear paragraph each, and after Ctrl-C how to go on."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except InhouseError as error:
+            if ctx.params["debug"]:
+                raise
+            text, code = f"Error: {error}", FAILED
+        except KeyboardInterrupt:
+            text = "Interrupted. Nothing is lost: run the same command again, it goes on where it stopped."
+            code = INTERRUPTED
+        for_people(quiet=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(code)
+
+
 app = typer.Typer(
+    cls=Paragraphs,
     help="Bare Linux hosts to a working, tested private AI service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -27,8 +49,6 @@ app = typer.Typer(
 )
 lab_app = typer.Typer(help="Throw-away hosts with pretended hardware, to rehearse on.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
-
-NOTHING_TO_DO, FAILED, CHANGES_PENDING, INTERRUPTED = 0, 1, 2, 130
 
 InventoryPath = Annotated[
     Path | None, typer.Argument(help="Folder in Ansible's inventory format. Default: inventories/local, this machine.")
@@ -39,12 +59,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing els
 
 @app.callback()
 def main(
-    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Common options."""
-    context.obj = debug
     if version:
         typer.echo(__version__)
         raise typer.Exit
@@ -55,9 +73,8 @@ def init(folder: Annotated[Path, typer.Argument(help="Folder of the inventory to
     """Write a starter inventory, with secrets made and encrypted."""
     from inhouse.init import init as write_inventory
 
-    with errors_as_paragraphs():
-        for line in write_inventory(folder):
-            typer.echo(line)
+    for line in write_inventory(folder):
+        typer.echo(line)
 
 
 @app.command()
@@ -66,16 +83,17 @@ def facts(inventory: InventoryPath = None, limit: Limit = None, as_json: AsJson 
     from inhouse.facts.show import as_record, facts_view
     from inhouse.survey import gather_facts
 
-    with errors_as_paragraphs():
-        console = for_people(quiet=as_json)
-        found, errors = gather_facts(load(inventory, limit), Progress(console))
-        if as_json:
-            typer.echo(json.dumps({"hosts": {name: as_record(one) for name, one in found.items()}, "errors": texts(errors)}))
-        else:
-            for one in found.values():
-                console.print(facts_view(one))
-            show_errors(errors)
-        raise typer.Exit(FAILED if errors else 0)
+    console = for_people(quiet=as_json)
+    found, errors = gather_facts(load(inventory, limit), Progress(console))
+    if as_json:
+        typer.echo(
+            json.dumps({"hosts": {name: as_record(one) for name, one in found.items()}, "errors": texts(errors)})
+        )
+    else:
+        for one in found.values():
+            console.print(facts_view(one))
+        show_errors(errors)
+    raise typer.Exit(FAILED if errors else 0)
 
 
 @app.command()
@@ -88,8 +106,7 @@ def plan(
     ] = None,
 ) -> None:
     """Show what would be chosen, why, and what would change. Exit 0: nothing to do, 2: changes pending, 1: error."""
-    with errors_as_paragraphs():
-        raise typer.Exit(plan_imagined(hardware, as_json) if hardware else plan_hosts(inventory, limit, as_json))
+    raise typer.Exit(plan_imagined(hardware, as_json) if hardware else plan_hosts(inventory, limit, as_json))
 
 
 def plan_imagined(hardware: str, as_json: bool) -> int:
@@ -155,19 +172,18 @@ def up(
     from inhouse.survey import survey
     from inhouse.up import apply
 
-    with errors_as_paragraphs():
-        console = for_people()
-        progress = Progress(console)
-        hosts = load(inventory, limit, secrets_needed=True)
-        found = survey(hosts, progress)
-        for made in found.plans.values():
-            console.print(plan_view(made))
-        show_errors(found.errors)
-        if not yes and sys.stdin.isatty() and not typer.confirm(f"Apply this to {len(found.applicable)} hosts?"):
-            raise typer.Exit(FAILED)
-        outcome = apply(found, progress, batch)
-        print_outcome(console, outcome)
-        raise typer.Exit(0 if outcome.ok else FAILED)
+    console = for_people()
+    progress = Progress(console)
+    hosts = load(inventory, limit, secrets_needed=True)
+    found = survey(hosts, progress)
+    for made in found.plans.values():
+        console.print(plan_view(made))
+    show_errors(found.errors)
+    if not yes and sys.stdin.isatty() and not typer.confirm(f"Apply this to {len(found.applicable)} hosts?"):
+        raise typer.Exit(FAILED)
+    outcome = apply(found, progress, batch)
+    print_outcome(console, outcome)
+    raise typer.Exit(0 if outcome.ok else FAILED)
 
 
 @app.command()
@@ -182,19 +198,18 @@ def verify(
     from inhouse.summary import print_smoke
     from inhouse.up import verify as run_smoke
 
-    with errors_as_paragraphs():
-        console = for_people(quiet=as_json)
-        progress = Progress(console)
-        hosts = load(inventory, limit, secrets_needed=True)
-        results = run_smoke(hosts, plans_to_verify(hosts, progress), progress)
-        if junit is not None:
-            write_junit(results, junit)
-        if as_json:
-            typer.echo(json.dumps({name: result.model_dump(mode="json") for name, result in results.items()}, indent=2))
-        else:
-            print_smoke(console, results.values())
-        missing = [host.name for host in hosts.hosts if host.name not in results]
-        raise typer.Exit(0 if not missing and all(result.ok for result in results.values()) else FAILED)
+    console = for_people(quiet=as_json)
+    progress = Progress(console)
+    hosts = load(inventory, limit, secrets_needed=True)
+    results = run_smoke(hosts, plans_to_verify(hosts, progress), progress)
+    if junit is not None:
+        write_junit(results, junit)
+    if as_json:
+        typer.echo(json.dumps({name: result.model_dump(mode="json") for name, result in results.items()}, indent=2))
+    else:
+        print_smoke(console, results.values())
+    missing = [host.name for host in hosts.hosts if host.name not in results]
+    raise typer.Exit(0 if not missing and all(result.ok for result in results.values()) else FAILED)
 
 
 def plans_to_verify(inventory: Inventory, progress: Progress) -> list[Plan]:
@@ -213,13 +228,14 @@ def plans_to_verify(inventory: Inventory, progress: Progress) -> list[Plan]:
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep/--down", help="Leave the hosts running at the end, or remove them.")] = True,
+    keep: Annotated[
+        bool, typer.Option("--keep/--down", help="Leave the hosts running at the end, or remove them.")
+    ] = True,
 ) -> None:
     """Three throw-away hosts, everything deployed on them, and a link to click."""
     from inhouse.demo import demo as run_demo
 
-    with errors_as_paragraphs():
-        raise typer.Exit(run_demo(for_people(), keep=keep))
+    raise typer.Exit(run_demo(for_people(), keep=keep))
 
 
 @lab_app.command("up")
@@ -239,11 +255,10 @@ def lab_up(
     from inhouse.lab import lab as labs
     from inhouse.lab.profiles import default_hosts, parse_hosts
 
-    with errors_as_paragraphs():
-        progress = Progress(for_people())
-        wanted = parse_hosts(hosts) if hosts else default_hosts()
-        written = labs.up(name, wanted, folder or Path("inventories") / name, ollama_release, progress.line)
-        typer.echo(f"Ready. Try: inhouse plan {written}")
+    progress = Progress(for_people())
+    wanted = parse_hosts(hosts) if hosts else default_hosts()
+    written = labs.up(name, wanted, folder or Path("inventories") / name, ollama_release, progress.line)
+    typer.echo(f"Ready. Try: inhouse plan {written}")
 
 
 @lab_app.command("down")
@@ -251,8 +266,7 @@ def lab_down(name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab"
     """Remove a lab's hosts and every trace of them."""
     from inhouse.lab import lab as labs
 
-    with errors_as_paragraphs():
-        labs.down(name)
+    labs.down(name)
 
 
 @lab_app.command("list")
@@ -260,9 +274,8 @@ def lab_list() -> None:
     """List labs and their hosts."""
     from inhouse.lab import lab as labs
 
-    with errors_as_paragraphs():
-        for line in labs.listing():
-            typer.echo(line)
+    for line in labs.listing():
+        typer.echo(line)
 
 
 @lab_app.command("fault")
@@ -274,8 +287,7 @@ def lab_fault(
     """Tell a stand-in to misbehave."""
     from inhouse.lab.faults import set_fault
 
-    with errors_as_paragraphs():
-        set_fault(name, host, fault)
+    set_fault(name, host, fault)
 
 
 def load(path: Path | None, limit: str | None, *, secrets_needed: bool = False) -> Inventory:
@@ -300,33 +312,7 @@ def texts(errors: Mapping[str, HostError]) -> dict[str, str]:
 def show_errors(errors: Mapping[str, HostError]) -> None:
     """Print each host's error as a paragraph on standard error."""
     for error in errors.values():
-        for_people(quiet=True).print(f"{error}", style="red", markup=False, highlight=False)
-
-
-@contextmanager
-def errors_as_paragraphs() -> Iterator[None]:
-    """Turn our errors into one clear paragraph, and Ctrl-C into a word on how to go on."""
-    try:
-        yield
-    except InhouseError as error:
-        if typer_debug():
-            raise
-        fail(f"Error: {error}", FAILED)
-    except KeyboardInterrupt:
-        fail("Interrupted. Nothing is lost: run the same command again, it goes on where it stopped.", INTERRUPTED)
-
-
-def typer_debug() -> bool:
-    """Whether --debug was given."""
-    import click
-
-    return bool(click.get_current_context().find_root().obj)
-
-
-def fail(text: str, code: int) -> NoReturn:
-    """Print `text` on standard error and exit with `code`."""
-    for_people(quiet=True).print(text, style="red", markup=False, highlight=False)
-    raise typer.Exit(code)
+        for_people(quiet=True).print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

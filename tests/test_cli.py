@@ -1,0 +1,139 @@
+"""The commands: exit codes, one paragraph for an error, JSON and nothing else."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from inhouse import runners, survey
+from inhouse.cli import app
+from inhouse.errors import UnreachableError
+from inhouse.init import init
+from inhouse.inventory import Host, Inventory
+from inhouse.planner.plan import Plan
+from inhouse.results import DeployResult
+from tests.samples import a_plan
+
+HOSTS = "all: {hosts: {gpu1: {ansible_host: 192.0.2.1}, gpu2: {ansible_host: 192.0.2.2}}}\n"
+
+
+@pytest.fixture
+def run() -> Callable[..., tuple[int, str, str]]:
+    """Call the command; return exit code, standard output and standard error."""
+
+    def invoke(*arguments: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, list(arguments))
+        return result.exit_code, result.stdout, result.stderr
+
+    return invoke
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """A complete inventory of two hosts."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "hosts.yml").write_text(HOSTS)
+    init(folder)
+    return folder
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[str, ...]]:
+    """What a dry run would change, by host; both hosts answer and can be planned for."""
+    changes: dict[str, tuple[str, ...]] = {}
+
+    def found(inventory: Inventory, _progress: object) -> survey.Survey:
+        return survey.Survey(inventory, {}, {host.name: a_plan(host.name) for host in inventory.hosts}, {})
+
+    def dry_run(_i: Inventory, plans: Sequence[Plan], **_more: object) -> dict[str, DeployResult]:
+        return {p.host: DeployResult(host=p.host, status="unchanged", changes=changes.get(p.host, ())) for p in plans}
+
+    monkeypatch.setattr(survey, "survey", found)
+    monkeypatch.setattr(runners, "run_pyinfra", dry_run)
+    return changes
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def test_a_plan_with_nothing_to_do_exits_0(run: Run, inventory: Path, world: dict[str, tuple[str, ...]]) -> None:
+    code, out, _ = run("plan", str(inventory))
+    assert code == 0
+    assert "gpu2: nothing to do" in out
+
+
+def test_a_plan_with_pending_changes_exits_2_and_names_them(
+    run: Run, inventory: Path, world: dict[str, tuple[str, ...]]
+) -> None:
+    world["gpu1"] = ("Ollama answers on loopback",)
+    code, out, _ = run("plan", str(inventory))
+    assert code == 2
+    assert "~ Ollama answers on loopback" in out
+
+
+def test_a_plan_as_json_is_json_alone(run: Run, inventory: Path, world: dict[str, tuple[str, ...]]) -> None:
+    _, out, _ = run("plan", str(inventory), "--json")
+    assert json.loads(out)["hosts"]["gpu1"]["models"][0]["tag"] == "qwen3:8b"
+
+
+def test_limit_leaves_the_other_hosts_alone(run: Run, inventory: Path, world: dict[str, tuple[str, ...]]) -> None:
+    _, out, _ = run("plan", str(inventory), "--limit", "gpu2")
+    assert "gpu1" not in out
+
+
+def test_limit_to_an_unknown_host_is_an_error(run: Run, inventory: Path) -> None:
+    code, _, error = run("plan", str(inventory), "--limit", "gpu3")
+    assert code == 1
+    assert "gpu3" in error
+
+
+def test_a_host_that_does_not_answer_fails_the_plan_and_shows_the_others(
+    run: Run, inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(hosts: Sequence[Host], on_done: object) -> dict[str, object]:
+        return {host.name: UnreachableError(host.name, "no route to it") for host in hosts}
+
+    monkeypatch.setattr(survey, "gather", answers)
+    code, _, error = run("facts", str(inventory))
+    assert code == 1
+    assert "gpu1: no route to it" in error
+
+
+def test_up_without_secrets_says_what_to_run(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text(HOSTS)
+    code, _, error = run("up", str(tmp_path), "--yes")
+    assert code == 1
+    assert f"inhouse init {tmp_path}" in error.replace("\n", " ")
+
+
+def test_an_error_is_one_paragraph_and_no_traceback(run: Run) -> None:
+    code, out, error = run("plan", "--hardware", "rtx-9999")
+    assert code == 1
+    assert error.startswith("Error: ")
+    assert "Traceback" not in out + error
+
+
+def test_debug_keeps_the_traceback() -> None:
+    result = CliRunner().invoke(app, ["--debug", "plan", "--hardware", "rtx-9999"])
+    assert result.exc_info is not None
+    assert result.exception is not None
+    assert not isinstance(result.exception, SystemExit)
+
+
+def test_hardware_needs_no_host(run: Run) -> None:
+    code, out, _ = run("plan", "--hardware", "rtx-4090, ram 64")
+    assert code == 0
+    assert "RTX 4090" in out
+
+
+def test_an_unknown_setting_stops_everything_before_a_host_is_asked(
+    run: Run, inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inventory / "hosts.yml").write_text(HOSTS.replace("192.0.2.1}", "192.0.2.1, context_lenght: 8192}"))
+    monkeypatch.setattr(survey, "gather", None)
+    code, _, error = run("plan", str(inventory))
+    assert code == 1
+    assert "context_length" in error
