@@ -5,29 +5,45 @@ from testinfra.host import Host
 from inhouse.layout import CADDY_UNIT, OLLAMA_UNIT, OPEN_WEBUI_UNIT
 from inhouse.smoke.backend import output
 from inhouse.smoke.expect import expect, shortened
-from inhouse.smoke.marks import for_units, inside, provides
+from inhouse.smoke.marks import for_units, inside, needs, provides
 from inhouse.smoke.subject import Subject
 
+UNITS = (OLLAMA_UNIT, CADDY_UNIT, OPEN_WEBUI_UNIT)
 SETTLED_S = 600
 """A service that runs this long is not flapping, however often it was started before."""
 RESTARTS = 3
 """So many automatic restarts shortly before are flapping; one after a crash is what Restart= is for."""
 
 
-@for_units(OLLAMA_UNIT, CADDY_UNIT, OPEN_WEBUI_UNIT)
+@for_units(*UNITS)
 @inside
 @provides("{unit}")
-def test_service(host: Host, unit: str, subject: Subject) -> None:
-    """{unit} is active and enabled"""
+def test_active(host: Host, unit: str, subject: Subject) -> None:
+    """{unit} is active"""
     properties = _properties(host, unit)
     state = f"{properties.get('ActiveState', 'unknown')} ({properties.get('SubState', '')})"
-    enabled = properties.get("UnitFileState") or "not installed"
     expect(
-        properties.get("ActiveState") == "active" and enabled == "enabled",
-        found=f"{unit} is {state}, {enabled}{_last_word(host, unit)}",
-        expected="active and enabled",
+        properties.get("ActiveState") == "active",
+        found=f"{unit} is {state}{_last_word(host, unit)}",
+        expected="active",
         cause=_cause(properties),
         run=subject.on_host(f"systemctl status {unit}"),
+    )
+
+
+@for_units(*UNITS)
+@inside
+@needs("{unit}")
+def test_steady(host: Host, unit: str, subject: Subject) -> None:
+    """{unit} stays up, and starts at boot"""
+    properties = _properties(host, unit)
+    enabled = properties.get("UnitFileState") or "unknown"
+    expect(
+        enabled == "enabled",
+        found=f"{unit} is {enabled}",
+        expected="enabled",
+        cause="somebody disabled it: it will not come back after a reboot",
+        run=f"inhouse up --limit {subject.plan.host}",
     )
     restarts = int(properties.get("NRestarts") or 0)
     running_s = _running_s(host, properties)
@@ -51,8 +67,6 @@ def _cause(properties: dict[str, str]) -> str:
         return "it was never deployed, or removed"
     if properties.get("ActiveState") == "failed":
         return f"it failed ({properties.get('Result', 'unknown')})"
-    if properties.get("ActiveState") == "active":
-        return "somebody disabled it: it will not come back after a reboot"
     return "somebody stopped it"
 
 
