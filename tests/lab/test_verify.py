@@ -20,7 +20,7 @@ from tests.lab.conftest import LabHandle
 
 pytestmark = pytest.mark.lab
 
-GPU, SOFTWARE_GPU = "rtx-4090", "software-gpu"
+GPU, SOFTWARE_GPU = "dual-a100-80g", "software-gpu"
 OPEN_PORT = "/etc/systemd/system/ollama.service.d/zz-open.conf"
 OPEN_PORT_ENV = f"{HOST_FOLDER}/open.env"
 VULKAN = f"{HOST_FOLDER}/software_vulkan.json"
