@@ -17,7 +17,8 @@ from inhouse import tls, vault
 from inhouse.errors import InventoryError
 from inhouse.inventory import ca_certificate
 from inhouse.paths import inventories_folder
-from inhouse.settings import Secrets, rows
+from inhouse.settings import Secrets
+from inhouse.settings_docs import starter
 
 _LETTERS = string.ascii_letters + string.digits
 _SHIM = '''"""For plain pyinfra: pyinfra {name}.py deploy.py"""
@@ -69,17 +70,11 @@ def init(folder: Path) -> list[str]:
     (folder / "group_vars" / "all").mkdir(parents=True, exist_ok=True)
     _text(folder / ".gitignore", lambda: _GITIGNORE, done, "what git must leave out")
     _hosts_file(folder, done)
-    _text(folder / "group_vars" / "all" / "settings.yml", settings_file, done, "every setting, with its default")
+    _text(folder / "group_vars" / "all" / "settings.yml", starter, done, "every setting, with its default")
     _text(folder.parent / f"{folder.name}.py", lambda: _SHIM.format(name=folder.name), done, "for plain pyinfra")
     _password(folder, done)
     _ca_file(folder, _secrets_file(folder, done), done)
     return done or [f"{folder} is complete; nothing was changed."]
-
-
-def settings_file() -> str:
-    """Every setting as a comment: help, what is needed, default."""
-    blocks = [f"# {row.help}\n# ({row.needed})\n# {row.name}: {row.default}\n" for row in rows()]
-    return "---\n# Settings of all hosts. Take the # away to change one.\n\n" + "\n".join(blocks)
 
 
 def _hosts_file(folder: Path, done: list[str]) -> None:

@@ -8,6 +8,7 @@ beginning with `x_` to you; any other unknown name is an error that suggests the
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
@@ -194,6 +195,7 @@ class Setting:
     help: str
 
 
+@cache
 def rows() -> tuple[Setting, ...]:
     """All settings, in the order in which they are defined."""
     properties = HostSettings.model_json_schema()["properties"]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible._internal._datatag._tags import Origin
+from ansible._internal._templating._jinja_common import UndecryptableVaultError
 from ansible.errors import AnsibleError
 from ansible.inventory.helpers import sort_groups
 from ansible.inventory.host import Host as AnsibleHost
@@ -72,12 +73,11 @@ def read(folder: Path, source: Path) -> tuple[HostVariables, ...]:
             if said.failures:
                 raise InventoryError(said.first_failure(folder))
             return tuple(loader.host(host) for host in loader.manager.hosts.values())
-        except AnsibleVaultError as error:
-            raise InventoryError(vault.explain(folder, _where(error, folder))) from error
         except AnsibleError as error:
             if _caused_by_vault(error):
                 raise InventoryError(vault.explain(folder, _where(error, folder))) from error
-            raise InventoryError(f"{_where(error, folder) or folder}: {_reason(error)}") from error
+            place = _where(error, folder)
+            raise InventoryError(f"{place}: {_reason(error)}" if place else f"{folder}: {_one_line(error)}") from error
 
 
 class _Loader:
@@ -89,7 +89,9 @@ class _Loader:
         self.sources = [str(source)]
         self.files = DataLoader()
         self.files.set_basedir(str(folder))
-        self.files.set_vault_secrets(vault.secrets(folder, self.files))
+        secrets = vault.secrets(folder, self.files)
+        self.files.set_vault_secrets(secrets)  # for files
+        VaultSecretsContext._current = VaultSecretsContext(secrets)  # for `!vault` strings
         self.manager = InventoryManager(loader=self.files, sources=self.sources)
         self.values = VariableManager(loader=self.files, inventory=self.manager)
         HostVars(inventory=self.manager, variable_manager=self.values, loader=self.files)
@@ -129,11 +131,9 @@ class _Loader:
             return Variable(None, origin)
         try:
             return Variable(_plain(templar.template(raw)), origin)
-        except AnsibleVaultError:
-            raise
         except AnsibleError as error:
             if _caused_by_vault(error):
-                raise
+                raise InventoryError(vault.explain(self.folder, origin)) from error
             return Variable(None, origin, error=_reason(error))
 
 
@@ -199,7 +199,6 @@ def _forget_earlier_inventories() -> None:
     """Ansible reads one inventory per process; ours may read a second one, or the same again after a change."""
     if AnsibleCollectionConfig.collection_finder is None:
         init_plugin_loader()  # lookups, filters and tests in templates, by their full names too
-    VaultSecretsContext._current = None
     host_group_vars.FOUND.clear()
     host_group_vars.NAK.clear()
     host_group_vars.CANONICAL_PATHS.clear()
@@ -215,7 +214,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _caused_by_vault(error: BaseException) -> bool:
-    return any(isinstance(one, AnsibleVaultError) for one in _chain(error))
+    return any(isinstance(one, AnsibleVaultError | UndecryptableVaultError) for one in _chain(error))
 
 
 def _where(error: BaseException, folder: Path) -> str:
@@ -228,7 +227,10 @@ def _where(error: BaseException, folder: Path) -> str:
 def _reason(error: BaseException) -> str:
     """Message of the deepest cause, as one line."""
     causes = [one for one in _chain(error) if isinstance(one, AnsibleError)]
-    text = causes[-1]._original_message if causes else str(error)
+    return _one_line(causes[-1]._original_message if causes else error)
+
+
+def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
