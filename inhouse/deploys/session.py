@@ -1,8 +1,10 @@
 """What a run of pyinfra needs before its first operation: plan, secrets, sudo's password, a record of what happened."""
 
 import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Generic, TypeVar
 
 from pydantic import SecretStr
@@ -10,7 +12,7 @@ from pyinfra.api.command import StringCommand
 from pyinfra.api.host import Host
 from pyinfra.api.operation import OperationMeta
 from pyinfra.api.state import BaseStateCallback, State
-from pyinfra.context import host, state
+from pyinfra.context import ctx_state, host, state
 
 from inhouse.handover import EVENTS_VARIABLE, Event
 from inhouse.planner.plan import Plan
@@ -63,6 +65,7 @@ def ca_certificate() -> str:
 def begin() -> None:
     """Prepare this host's session; the first call of a deploy."""
     _record_events()
+    _end_when_interrupted()
     password: Hidden[SecretStr | None] = host.host_data["become_password"]
     if password.value is not None:
         _give_sudo_its_password(password.value)
@@ -82,6 +85,21 @@ def _give_sudo_its_password(password: SecretStr) -> None:
     done, output = host.run_shell_command(StringCommand(_MAKE_ASKPASS), _stdin=[body])
     if done and output.stdout_lines:
         host.connector_data[key] = output.stdout_lines[-1]
+
+
+def _end_when_interrupted() -> None:
+    """Have Ctrl-C end the run within a moment.
+
+    pyinfra disconnects with the pool of workers that also runs operations, so it would wait for a download to end
+    before it disconnects; the workers are ended first here. Programs on hosts end when nobody reads their output.
+    """
+    run: State = ctx_state.get()  # type: ignore[no-untyped-call]
+
+    def end(number: int, frame: FrameType | None) -> None:
+        run.pool.kill(block=False)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGINT, end)
 
 
 def _record_events() -> None:
