@@ -15,8 +15,6 @@ from inhouse.smoke.subject import Subject
 from inhouse.smoke.web import CONNECT_S, trust
 
 SOCKET_PATH: Final = "/ws/socket.io"
-ANSWER_S: Final = 90.0
-"""Seconds a chat's answer may take from end to end; its model is loaded by then."""
 LONGEST_ANSWER: Final = 32
 
 
@@ -49,7 +47,7 @@ def open_websocket(subject: Subject) -> None:
         raise WebsocketRefused("a websocket that does not speak socket.io")
 
 
-def chat(subject: Subject, http: httpx.Client, token: str, model: str) -> str:
+def chat(subject: Subject, http: httpx.Client, token: str, model: str, within_s: float) -> str:
     """Ask a question as the browser does and return the answer that came through the websocket.
 
     The chat is a temporary one: nothing of it is kept.
@@ -64,7 +62,7 @@ def chat(subject: Subject, http: httpx.Client, token: str, model: str) -> str:
         response = http.post("/api/chat/completions", json=body, headers={"Authorization": f"Bearer {token}"})
         if response.status_code != 200:
             raise ChatFailed(f"/api/chat/completions answered {response.status_code}: {response.text[:200]}")
-        return _answer(events, message_id)
+        return _answer(events, message_id, within_s)
 
 
 @contextmanager
@@ -105,9 +103,9 @@ def _question(model: str, sid: str, message_id: str) -> dict[str, object]:
     }
 
 
-def _answer(events: "queue.Queue[Mapping[str, Any]]", message_id: str) -> str:
+def _answer(events: "queue.Queue[Mapping[str, Any]]", message_id: str, within_s: float) -> str:
     """Collect what comes for one message until it is done."""
-    text, deadline = "", time.monotonic() + ANSWER_S
+    text, deadline = "", time.monotonic() + within_s
     while (left := deadline - time.monotonic()) > 0:
         try:
             event = events.get(timeout=left)
@@ -122,7 +120,7 @@ def _answer(events: "queue.Queue[Mapping[str, Any]]", message_id: str) -> str:
         text = _text_of(data) or text
         if content.get("type") == "chat:completion" and data.get("done"):
             return text
-    raise ChatFailed(f"no end of the answer within {ANSWER_S:.0f} s" if text else f"no answer within {ANSWER_S:.0f} s")
+    raise ChatFailed(f"no {'end of the ' if text else ''}answer within {within_s:.0f} s")
 
 
 def _text_of(data: Mapping[str, Any]) -> str:

@@ -57,9 +57,11 @@ def program(subject: Subject) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def ollama(program: httpx.Client) -> Ollama:
+def ollama(program: httpx.Client, plan: Plan) -> Ollama:
     """Ollama through the proxy."""
-    return Ollama(program)
+    unloads_at_once = plan.ollama_keep_alive.rstrip("smh").lstrip("-") == "0"
+    # Where a model leaves memory with its answer, nobody could see how it lay there.
+    return Ollama(program, keep_alive="1m" if unloads_at_once else None)
 
 
 @pytest.fixture(scope="session")

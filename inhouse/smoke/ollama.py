@@ -58,9 +58,15 @@ class Loaded:
 class Ollama:
     """One host's Ollama, seen by a program that has the token."""
 
-    def __init__(self, http: httpx.Client) -> None:
-        """Speak through `http`, whose base is the host and which holds the token."""
+    def __init__(self, http: httpx.Client, keep_alive: str | None = None) -> None:
+        """Speak through `http`, whose base is the host and which holds the token.
+
+        Args:
+            http: the client.
+            keep_alive: how long a model stays in memory after a request; None: as the server is set.
+        """
         self._http = http
+        self._keep: dict[str, object] = {"keep_alive": keep_alive} if keep_alive else {}
 
     def models(self) -> set[str]:
         """Return the full names of the models in the store."""
@@ -82,7 +88,7 @@ class Ollama:
 
     def load(self, tag: str, within_s: float) -> None:
         """Bring a model that generates into memory."""
-        self._post("/api/generate", {"model": tag, "stream": False}, within_s)
+        self._post("/api/generate", {"model": tag, "stream": False, **self._keep}, within_s)
 
     def generate(self, tag: str) -> Generation:
         """Generate with a loaded model until MEASURED_TOKENS are there, in MOST_RUNS runs at most."""
@@ -95,7 +101,8 @@ class Ollama:
 
     def embed(self, tag: str, within_s: float) -> int:
         """Return the dimension of an embedding."""
-        answer = self._post("/api/embed", {"model": tag, "input": "The cat sits on the mat."}, within_s)
+        body: dict[str, object] = {"model": tag, "input": "The cat sits on the mat.", **self._keep}
+        answer = self._post("/api/embed", body, within_s)
         return len(answer["embeddings"][0])
 
     def refused_context(self, tag: str, tokens: int) -> int | None:
@@ -110,7 +117,8 @@ class Ollama:
         return None if response.status_code == 200 else _named_context(_error_text(response))
 
     def _generate_once(self, tag: str) -> Generation:
-        body = {"model": tag, "prompt": PROMPT, "options": {"temperature": 0, "seed": 1, "num_predict": LONGEST_ANSWER}}
+        options = {"temperature": 0, "seed": 1, "num_predict": LONGEST_ANSWER}
+        body = {"model": tag, "prompt": PROMPT, "options": options, **self._keep}
         arrivals: list[float] = []
         last: dict[str, Any] = {}
         with self._http.stream("POST", "/api/generate", json=body, timeout=FIRST_TOKEN_S) as response:

@@ -163,7 +163,7 @@ def _loaded(measured: Measured, model: PlannedModel, subject: Subject) -> Loaded
         loaded is not None,
         found=f"{model.tag} is not in memory right after it answered",
         expected="it stays loaded (keep_alive)",
-        cause="keep_alive is 0, or other models pushed it out at once",
+        cause="other models pushed it out at once, or keep_alive is very short",
         run=subject.on_host(f"curl -s http://127.0.0.1:{subject.plan.ollama_port}/api/ps"),
     )
     assert loaded is not None

@@ -4,6 +4,7 @@ import httpx
 
 from inhouse.layout import OPEN_WEBUI_UNIT
 from inhouse.planner.plan import Plan
+from inhouse.smoke.bounds import load_bound_s
 from inhouse.smoke.chat import ChatFailed, WebsocketRefused, chat, open_websocket
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.marks import needs, provides, with_open_webui
@@ -112,10 +113,11 @@ def test_websocket(subject: Subject, plan: Plan) -> None:
 @needs("session", "websocket", "works:{plan.open_webui_default_model}")
 def test_chat(anyone: httpx.Client, plan: Plan, subject: Subject, person: dict[str, str]) -> None:
     """A chat with {plan.open_webui_default_model} answers through the websocket"""
-    model = full_name(plan.open_webui_default_model or "")
+    (model,) = (one for one in plan.models if one.tag == plan.open_webui_default_model)
+    found = "an empty answer"
     try:
-        found = "an empty answer"
-        answer = chat(subject, anyone, person["token"], model)
+        # The tests before this one may have pushed the model out of memory.
+        answer = chat(subject, anyone, person["token"], full_name(model.tag), load_bound_s(model))
     except (ChatFailed, WebsocketRefused) as error:
         found, answer = shortened(str(error)), ""
     expect(
