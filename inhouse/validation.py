@@ -35,11 +35,18 @@ def settings_of(host: HostVariables) -> tuple[HostSettings | None, list[Problem]
     problems += [_untemplated(name, variable) for name, variable in given.items() if variable.error]
     usable = {name: variable.value for name, variable in given.items() if not variable.error}
     try:
-        # A wrong value must not hide what is wrong with the names of others, nor the other way round.
         settings = HostSettings(**usable)
     except ValidationError as error:
-        return None, problems + [_wrong_value(detail["loc"], detail["input"], given) for detail in error.errors()]
-    problems += [_contradiction(names, why, given) for names, why in contradictions(settings)]
+        problems += [_wrong_value(detail["loc"], detail["input"], given) for detail in error.errors()]
+        wrong = {str(detail["loc"][0]) for detail in error.errors()}
+        # What is right by itself may still contradict the rest: that is reported now, not in the next run.
+        settings = HostSettings(**{name: value for name, value in usable.items() if name not in wrong})
+    else:
+        wrong = set()
+    unsure = wrong | (given.keys() - usable.keys())
+    problems += [
+        _contradiction(names, why, given) for names, why in contradictions(settings) if unsure.isdisjoint(names)
+    ]
     return (None if problems else settings), problems
 
 

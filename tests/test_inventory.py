@@ -167,6 +167,7 @@ def test_everything_wrong_is_reported_together_and_each_once_in_the_order_of_the
     )
     assert settings_error(inventory).splitlines()[1:] == [
         "  group_vars/all.yml:1: context_lenght is not a setting. Did you mean context_length?",
+        "  group_vars/all.yml:2: http_port (group_vars/all.yml:2) and https_port (its default): cannot all be 443.",
         '  group_vars/all.yml:3: parallel is "many"; a whole number from 1 to 64 is needed.',
         '  group_vars/all.yml:4: open_webui is "yes"; true or false is needed. Leave out the quotes.',
     ]
@@ -210,6 +211,7 @@ def test_contradictions_are_reported_once_with_both_places(inventory: Path) -> N
         ("server_name: https://ai.internal", "a host name or an IPv4 address"),
         ("ollama_archive_sha256: ABC", "64 hex digits in lower case is needed."),
         ("ollama_port: '{{ x_nowhere }}'", "ollama_port: its template cannot be worked out: 'x_nowhere' is undefined"),
+        ("ollama_port: '{{ lookup(\"nonesuch\") }}'", "The lookup plugin 'nonesuch' was not found."),
         ("ollama_port: '{{ 1 + }}'", "ollama_port: its template cannot be worked out:"),
     ],
 )
@@ -217,6 +219,11 @@ def test_a_wrong_setting_is_named_with_file_and_line(inventory: Path, line: str,
     message = settings_error(one_host(inventory, f"---\n{line}\n"))
     assert "  group_vars/all.yml:2: " in message
     assert said in message
+
+
+def test_a_wrong_port_is_not_reported_a_second_time_as_a_contradiction(inventory: Path) -> None:
+    one_host(inventory, "https_port: 80.5\nhttp_port: 443\n")
+    assert len(settings_error(inventory).splitlines()) == 2
 
 
 def test_a_wrong_true_is_found_where_it_counts_not_where_it_is_overridden(inventory: Path) -> None:
