@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,6 +64,7 @@ def main(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     """Common options."""
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
     if version:
         typer.echo(__version__)
         raise typer.Exit

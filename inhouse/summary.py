@@ -71,16 +71,18 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
 
 
 def print_changes(console: Console, results: Mapping[str, DeployResult]) -> None:
-    """Print what a dry run of the service layer says it would change."""
+    """Print what a dry run of the service layer says it would change; hosts that need the same are printed together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
     for result in results.values():
         if result.error:
             console.print(Text(f"{result.host}: {result.error}", style="red"))
-        elif result.changes:
-            console.print(Text(f"{result.host}: {len(result.changes)} changes", style="yellow"))
-            for name in result.changes:
-                console.print(f"  ~ {name}", highlight=False, markup=False)
         else:
-            console.print(Text(f"{result.host}: nothing to do", style="green"))
+            alike.setdefault(result.changes, []).append(result.host)
+    for changes, hosts in alike.items():
+        what = f"{len(changes)} changes" if changes else "nothing to do"
+        console.print(Text(f"{', '.join(hosts)}: {what}", style="yellow" if changes else "green"))
+        for name in changes:
+            console.print(f"  ~ {name}", highlight=False, markup=False)
 
 
 def print_smoke(console: Console, results: Iterable[SmokeResult]) -> None:

@@ -62,7 +62,7 @@ Run = Callable[..., tuple[int, str, str]]
 def test_a_plan_with_nothing_to_do_exits_0(run: Run, inventory: Path, world: dict[str, tuple[str, ...]]) -> None:
     code, out, _ = run("plan", str(inventory))
     assert code == 0
-    assert "gpu2: nothing to do" in out
+    assert "gpu1, gpu2: nothing to do" in out
 
 
 def test_a_plan_with_pending_changes_exits_2_and_names_them(
