@@ -1,21 +1,26 @@
 """Open-WebUI as a browser uses it: a socket.io connection that brings the answer, and a request that asks for it."""
 
-import queue
-import time
+import asyncio
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import aiohttp
 import httpx
 import socketio
-import websocket
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
 
 from inhouse.smoke.subject import Subject
 from inhouse.smoke.web import CONNECT_S, trust
 
 SOCKET_PATH: Final = "/ws/socket.io"
+SOCKET_S: Final = 10.0
+"""Seconds for each step of opening a session; none of them waits for a model."""
 LONGEST_ANSWER: Final = 32
+
+Events = asyncio.Queue[Mapping[str, Any]]
 
 
 class WebsocketRefused(Exception):
@@ -26,25 +31,28 @@ class ChatFailed(Exception):
     """The chat ended in an error, or never did. The text is Open-WebUI's, or says what was missing."""
 
 
+class _ByAddress(AbstractResolver):
+    """Resolves every name to one address, as if a DNS server had said so; TLS still checks the name."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._system = ThreadedResolver()
+
+    async def resolve(self, host: str, *arguments: Any, **options: Any) -> list[ResolveResult]:
+        found = await self._system.resolve(self._address, *arguments, **options)
+        return [ResolveResult(**{**one, "hostname": host}) for one in found]
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+
 def open_websocket(subject: Subject) -> None:
     """Open a websocket through the proxy, read the engine's greeting, and close it.
 
     Raises:
-        WebsocketRefused: the answer was no websocket.
+        WebsocketRefused: the answer was no websocket, or one of something else.
     """
-    url = f"{_socket_url(subject)}{SOCKET_PATH}/?EIO=4&transport=websocket"
-    try:
-        connection = websocket.create_connection(url, timeout=CONNECT_S * 2, **_as_browser(subject))
-        try:
-            greeting = connection.recv()
-        finally:
-            connection.close()
-    except websocket.WebSocketBadStatusException as error:
-        raise WebsocketRefused(f"HTTP status {error.status_code} in place of 101") from error
-    except (websocket.WebSocketException, OSError) as error:
-        raise WebsocketRefused(str(error)) from error
-    if not str(greeting).startswith("0{"):  # engine.io's OPEN packet
-        raise WebsocketRefused("a websocket that does not speak socket.io")
+    asyncio.run(_open(subject))
 
 
 def chat(subject: Subject, http: httpx.Client, token: str, model: str, within_s: float) -> str:
@@ -52,39 +60,79 @@ def chat(subject: Subject, http: httpx.Client, token: str, model: str, within_s:
 
     The chat is a temporary one: nothing of it is kept.
 
+    Args:
+        subject: the host.
+        http: a client of it, without a token.
+        token: the signed-in person's.
+        model: its full name.
+        within_s: seconds the answer may take from end to end.
+
     Raises:
         WebsocketRefused: no websocket can be opened.
         ChatFailed: no answer came, or an error.
     """
-    message_id = str(uuid.uuid4())
-    with _connected(subject, token) as (sid, events):
+    return asyncio.run(_chat(subject, http, token, model, within_s))
+
+
+async def _open(subject: Subject) -> None:
+    url = f"{subject.origin}{SOCKET_PATH}/?EIO=4&transport=websocket"
+    try:
+        async with _browser(subject) as browser, browser.ws_connect(url, origin=subject.origin) as connection:
+            greeting = await connection.receive(timeout=SOCKET_S)
+    except aiohttp.WSServerHandshakeError as error:
+        raise WebsocketRefused(f"HTTP status {error.status} in place of 101") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise WebsocketRefused(str(error) or type(error).__name__) from error
+    if not str(greeting.data).startswith("0{"):  # engine.io's OPEN packet
+        raise WebsocketRefused("a websocket that does not speak socket.io")
+
+
+async def _chat(subject: Subject, http: httpx.Client, token: str, model: str, within_s: float) -> str:
+    message_id, headers = str(uuid.uuid4()), {"Authorization": f"Bearer {token}"}
+    async with _session(subject, token) as (sid, events):
         body = _question(model, sid, message_id)
-        response = http.post("/api/chat/completions", json=body, headers={"Authorization": f"Bearer {token}"})
+        response = await asyncio.to_thread(http.post, "/api/chat/completions", json=body, headers=headers)
         if response.status_code != 200:
             raise ChatFailed(f"/api/chat/completions answered {response.status_code}: {response.text[:200]}")
-        return _answer(events, message_id, within_s)
+        try:
+            async with asyncio.timeout(within_s):
+                return await _answer(events, message_id)
+        except TimeoutError as error:
+            raise ChatFailed(f"no end of an answer within {within_s:.0f} s") from error
 
 
-@contextmanager
-def _connected(subject: Subject, token: str) -> Iterator[tuple[str, "queue.Queue[Mapping[str, Any]]"]]:
+@asynccontextmanager
+async def _session(subject: Subject, token: str) -> AsyncIterator[tuple[str, Events]]:
     """Yield the id of a socket.io session that belongs to the signed-in person, and the events it brings."""
-    events: queue.Queue[Mapping[str, Any]] = queue.Queue()
-    client = socketio.Client(reconnection=False, websocket_extra_options=_as_browser(subject))
-    client.on("events", lambda event, *_: events.put(event))
+    events: Events = asyncio.Queue()
     auth = {"token": token}
-    try:
-        client.connect(
-            _socket_url(subject), auth=auth, transports=["websocket"], socketio_path=SOCKET_PATH, wait_timeout=10
-        )
-        if not client.call("user-join", {"auth": auth}, timeout=10):
-            raise ChatFailed("the websocket opened, but Open-WebUI did not accept the session on it")
-        yield client.get_sid(), events
-    except socketio.exceptions.ConnectionError as error:
-        raise WebsocketRefused(str(error)) from error
-    except socketio.exceptions.TimeoutError as error:
-        raise ChatFailed("the websocket opened, but Open-WebUI did not answer on it within 10 s") from error
-    finally:
-        client.disconnect()
+    async with _browser(subject) as browser:
+        client = socketio.AsyncClient(reconnection=False, http_session=browser)
+        client.on("events", lambda event, *_: events.put_nowait(event))
+        try:
+            await client.connect(
+                subject.origin,
+                headers={"Origin": subject.origin},
+                auth=auth,
+                transports=["websocket"],
+                socketio_path=SOCKET_PATH,
+                wait_timeout=SOCKET_S,
+            )
+            if not await client.call("user-join", {"auth": auth}, timeout=SOCKET_S):
+                raise ChatFailed("the websocket opened, but Open-WebUI did not accept the session on it")
+            yield client.get_sid(), events
+        except socketio.exceptions.ConnectionError as error:
+            raise WebsocketRefused(str(error)) from error
+        except socketio.exceptions.TimeoutError as error:
+            raise ChatFailed(f"the websocket opened, but nothing came through it within {SOCKET_S:.0f} s") from error
+        finally:
+            await client.disconnect()
+
+
+def _browser(subject: Subject) -> aiohttp.ClientSession:
+    """Return a client that reaches the host's address under the host's name, and trusts the fleet CA alone."""
+    connector = aiohttp.TCPConnector(resolver=_ByAddress(subject.plan.address), ssl=trust(subject))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_S))
 
 
 def _question(model: str, sid: str, message_id: str) -> dict[str, object]:
@@ -103,14 +151,11 @@ def _question(model: str, sid: str, message_id: str) -> dict[str, object]:
     }
 
 
-def _answer(events: "queue.Queue[Mapping[str, Any]]", message_id: str, within_s: float) -> str:
+async def _answer(events: Events, message_id: str) -> str:
     """Collect what comes for one message until it is done."""
-    text, deadline = "", time.monotonic() + within_s
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            event = events.get(timeout=left)
-        except queue.Empty:
-            break
+    text = ""
+    while True:
+        event = await events.get()
         if event.get("message_id") != message_id:
             continue
         content = event.get("data") or {}
@@ -120,7 +165,6 @@ def _answer(events: "queue.Queue[Mapping[str, Any]]", message_id: str, within_s:
         text = _text_of(data) or text
         if content.get("type") == "chat:completion" and data.get("done"):
             return text
-    raise ChatFailed(f"no {'end of the ' if text else ''}answer within {within_s:.0f} s")
 
 
 def _text_of(data: Mapping[str, Any]) -> str:
@@ -128,18 +172,3 @@ def _text_of(data: Mapping[str, Any]) -> str:
     items = data.get("output") or []
     parts = [part for item in items for part in (item.get("content") or []) + (item.get("summary") or [])]
     return "".join(str(part.get("text", "")) for part in parts).strip()
-
-
-def _socket_url(subject: Subject) -> str:
-    address = f"[{subject.plan.address}]" if ":" in subject.plan.address else subject.plan.address
-    return f"wss://{address}:{subject.plan.https_port}"
-
-
-def _as_browser(subject: Subject) -> dict[str, Any]:
-    """Return options of a connection to the host's address under the host's name, with no forward proxy in between."""
-    return {
-        "sslopt": {"context": trust(subject), "server_hostname": subject.plan.server_name},
-        "host": subject.host_header,
-        "origin": subject.origin,
-        "http_no_proxy": ["*"],
-    }
