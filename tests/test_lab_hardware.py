@@ -1,6 +1,7 @@
 """What a lab host pretends to be: files as a kernel and a driver would write them."""
 
 import ctypes
+import json
 import struct
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 
 from inhouse.lab import hardware
 from inhouse.lab.elf import shared_object
-from inhouse.lab.profiles import load
+from inhouse.lab.profiles import Memory, load
 
 
 def test_meminfo_has_the_profiles_memory_in_kib() -> None:
-    rows = dict(line.split(":") for line in hardware.meminfo(load("rtx-4090")).splitlines())
+    rows = dict(line.split(":") for line in hardware.meminfo(Memory(total_mib=64017, available_mib=62105)).splitlines())
     assert rows["MemTotal"].split() == [str(64017 * 1024), "kB"]
     assert rows["MemAvailable"].split() == [str(62105 * 1024), "kB"]
 
@@ -64,3 +65,12 @@ def test_the_module_says_whether_it_is_the_open_one() -> None:
     assert old is not None
     assert "Open Kernel Module for x86_64  580.178.04" in hardware.module_banner(new)
     assert "NVIDIA UNIX x86_64 Kernel Module  535.309.01" in hardware.module_banner(old)
+
+
+def test_the_software_device_is_named_to_the_service_by_a_drop_in_alone() -> None:
+    bundled, debian = hardware.software_gpu_files(bundled=True), hardware.software_gpu_files(bundled=False)
+    (drop_in,) = bundled
+    assert drop_in == "/etc/systemd/system/ollama.service.d/lab-software-gpu.conf"
+    assert b"VK_DRIVER_FILES=/opt/inhouse-lab/software-gpu/lvp_icd.json\n" in bundled[drop_in]
+    assert b"VK_DRIVER_FILES=/etc/inhouse-lab/lvp_icd.json\n" in debian[drop_in]
+    assert json.loads(debian["/etc/inhouse-lab/lvp_icd.json"])["ICD"]["library_path"].endswith("/libvulkan_lvp.so")

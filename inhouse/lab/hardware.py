@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inhouse.lab.elf import shared_object
+from inhouse.lab.engine import DRIVER_MANIFEST
 from inhouse.lab.paths import HOST_FOLDER
-from inhouse.lab.profiles import Cpu, Nvidia, PciDevice, Profile
+from inhouse.lab.profiles import Cpu, Memory, Nvidia, PciDevice, Profile
 
 CONFIG_SPACE_BYTES = 256
 LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
 SHADER_CACHE = "/var/cache/inhouse-lab-shaders"
 """On a `software-gpu` host; kept between labs, because compiling the shaders takes half a minute."""
+BUNDLED_DRIVER = "/opt/inhouse-lab/software-gpu"
+DEBIAN_DRIVER = "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"
 NVIDIA_CHARACTER_MAJOR = 195
 """Major number of /dev/nvidia* (the kernel's devices.txt)."""
 
@@ -34,18 +37,17 @@ def write_mounts(profile: Profile, folder: Path) -> tuple[Mount, ...]:
     for device in profile.pci:
         _write_pci(device, pci / device.slot)
     pci.mkdir(parents=True, exist_ok=True)
-    (folder / "meminfo").write_text(meminfo(profile))
     (folder / "cpuinfo").write_text(cpuinfo(profile.cpu))
-    return (
-        Mount(pci, "/sys/bus/pci/devices"),
-        Mount(folder / "meminfo", "/proc/meminfo"),
-        Mount(folder / "cpuinfo", "/proc/cpuinfo"),
-    )
+    mounts = (Mount(pci, "/sys/bus/pci/devices"), Mount(folder / "cpuinfo", "/proc/cpuinfo"))
+    if profile.memory is None:
+        return mounts
+    (folder / "meminfo").write_text(meminfo(profile.memory))
+    return (*mounts, Mount(folder / "meminfo", "/proc/meminfo"))
 
 
-def meminfo(profile: Profile) -> str:
+def meminfo(memory: Memory) -> str:
     """/proc/meminfo: the lines that free, systemd and probes read."""
-    total, available = profile.memory_mib * 1024, profile.memory_available_mib * 1024
+    total, available = memory.total_mib * 1024, memory.available_mib * 1024
     cached = available // 8
     rows = {
         "MemTotal": total,
@@ -190,13 +192,15 @@ def boot_script(nvidia: Nvidia) -> str:
     return "\n".join(lines) + "\n"
 
 
-def software_gpu_files() -> dict[str, bytes]:
+def software_gpu_files(bundled: bool) -> dict[str, bytes]:
     """Files of a host whose llama-server offloads to Mesa's software Vulkan device, by path.
 
     A drop-in, because nobody runs a service on this device but a lab: the product's own unit stays as it is.
+
+    Args:
+        bundled: the driver is the one of the lab's own engine, mounted at BUNDLED_DRIVER; else Debian's.
     """
-    manifest = f"{HOST_FOLDER}/software_vulkan.json"
-    driver = {"api_version": "1.3.0", "library_path": "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"}
+    manifest = f"{BUNDLED_DRIVER}/{DRIVER_MANIFEST}" if bundled else f"{HOST_FOLDER}/{DRIVER_MANIFEST}"
     drop_in = (
         "# This lab host's GPU is Mesa's software Vulkan device.\n"
         "[Service]\n"
@@ -206,10 +210,15 @@ def software_gpu_files() -> dict[str, bytes]:
         f"Environment=MESA_SHADER_CACHE_DIR={SHADER_CACHE}\n"
         f"CacheDirectory={SHADER_CACHE.removeprefix('/var/cache/')}\n"
     )
-    return {
-        manifest: json.dumps({"file_format_version": "1.0.0", "ICD": driver}).encode(),
-        "/etc/systemd/system/ollama.service.d/lab-software-gpu.conf": drop_in.encode(),
-    }
+    files = {"/etc/systemd/system/ollama.service.d/lab-software-gpu.conf": drop_in.encode()}
+    return files if bundled else files | {manifest: software_manifest(DEBIAN_DRIVER)}
+
+
+def software_manifest(library: str) -> bytes:
+    """The file that tells Vulkan's loader where the driver lies."""
+    return json.dumps(
+        {"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.0", "library_path": library}}
+    ).encode()
 
 
 def module_banner(nvidia: Nvidia) -> str:

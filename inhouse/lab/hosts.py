@@ -12,7 +12,16 @@ from docker.models.containers import Container
 
 from inhouse.errors import LabError
 from inhouse.lab.archive import File, tar
-from inhouse.lab.hardware import SHADER_CACHE, boot_script, driver_files, software_gpu_files, write_mounts
+from inhouse.lab.engine import DRIVER_MANIFEST, SOFTWARE_DRIVER
+from inhouse.lab.hardware import (
+    BUNDLED_DRIVER,
+    SHADER_CACHE,
+    boot_script,
+    driver_files,
+    software_gpu_files,
+    software_manifest,
+    write_mounts,
+)
 from inhouse.lab.network import Endpoint
 from inhouse.lab.paths import (
     ADDRESS_LABEL,
@@ -31,7 +40,6 @@ ADMIN_UID = 1000
 """The first user the image's setup makes."""
 BOOT_TIMEOUT_S = 120.0
 """Seen: 2 s on an idle machine; a busy one with two cores took 40 s for three hosts."""
-CA_FOLDER = "/usr/local/share/ca-certificates"
 
 
 @dataclass(frozen=True)
@@ -51,6 +59,8 @@ class HostSpec:
     """Further names the host knows (by /etc/hosts) → address."""
     files: Mapping[str, File]
     """What every host of the lab gets: certificates to trust, settings of pip."""
+    software_driver: Path | None = None
+    """Folder with the software Vulkan driver of the lab's own engine, where the profile wants it."""
 
 
 def create(client: docker.DockerClient, spec: HostSpec, folder: Path, cache: Path) -> Container:
@@ -78,7 +88,7 @@ def create(client: docker.DockerClient, spec: HostSpec, folder: Path, cache: Pat
             # What pip and uv fetched once need not be fetched again by the next host.
             f"{_kept(cache, 'packages')}:/root/.cache:rw",
             *(f"{mount.source}:{mount.target}:ro" for mount in mounts),
-            *([f"{_kept(cache, 'shaders')}:{SHADER_CACHE}:rw"] if spec.profile.software_gpu else []),
+            *_software_gpu_volumes(spec, folder, cache),
         ],
         tmpfs={"/run": "exec,mode=755", "/run/lock": "", "/tmp": "exec,mode=1777"},
         stop_signal="SIGRTMIN+3",
@@ -152,13 +162,29 @@ def _files(spec: HostSpec) -> dict[str, File]:
         f"{HOST_FOLDER}/profile": File(f"{spec.profile_name}\n".encode()),
     } | dict(spec.files)
     if spec.profile.software_gpu:
-        files |= {path: File(content) for path, content in software_gpu_files().items()}
+        bundled = spec.software_driver is not None
+        files |= {path: File(content) for path, content in software_gpu_files(bundled).items()}
     if spec.profile.nvidia:
         stand_in = resources.files("inhouse.lab").joinpath("nvidia_smi.py").read_bytes()
         for path, content in driver_files(spec.profile.nvidia, stand_in).items():
             files[path] = File(content, 0o755 if path.startswith("/usr/bin/") else 0o644)
         files[f"{HOST_FOLDER}/hardware.sh"] = File(boot_script(spec.profile.nvidia).encode())
     return files
+
+
+def _software_gpu_volumes(spec: HostSpec, folder: Path, cache: Path) -> list[str]:
+    if not spec.profile.software_gpu:
+        return []
+    volumes = [f"{_kept(cache, 'shaders')}:{SHADER_CACHE}:rw"]
+    if spec.software_driver:
+        manifest = folder / ".lab" / "hosts" / spec.name / DRIVER_MANIFEST
+        manifest.write_bytes(software_manifest(f"{BUNDLED_DRIVER}/{SOFTWARE_DRIVER}"))
+        # The folder's own manifest names the driver where it lies on this machine.
+        volumes += [
+            f"{spec.software_driver}:{BUNDLED_DRIVER}:ro",
+            f"{manifest}:{BUNDLED_DRIVER}/{DRIVER_MANIFEST}:ro",
+        ]
+    return volumes
 
 
 def _kept(cache: Path, name: str) -> Path:

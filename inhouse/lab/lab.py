@@ -5,7 +5,7 @@ ordinary one. Nothing else is remembered anywhere: `down` finds everything by th
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,30 +15,23 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.models.containers import Container
 
 from inhouse.errors import LabError
-from inhouse.lab import controller, inventory_files, network, profiles
+from inhouse.lab import controller, inventory_files, profiles
 from inhouse.lab import hosts as hosts_module
-from inhouse.lab.images import ensure_image, require_space
+from inhouse.lab.making import BOOTS_AT_ONCE, Order, make
 from inhouse.lab.paths import (
     ADDRESS_LABEL,
     FOLDER_LABEL,
     HOST_LABEL,
     LAB_LABEL,
     PROFILE_LABEL,
+    RELEASE_LABEL,
     ROLE_LABEL,
-    cache_dir,
-    object_name,
-    private_dir,
 )
-from inhouse.lab.ssh import ClientFiles, new_key
-from inhouse.lab.trust import controller_files
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,29}")
 _HOST_NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 RESERVED_NAMES = ("registry", "mirror")
 """What faults are told by; no host may be called so."""
-BOOTS_AT_ONCE = 4
-HOST_MIB = 2048
-"""Space a host takes once everything is deployed: Open-WebUI 1 GB, the engine and two models 0.6 GB."""
 
 
 @dataclass(frozen=True)
@@ -86,14 +79,14 @@ def up(
         LabError: the lab cannot be made here; whatever was begun is removed again.
     """
     report = on_step or (lambda _line: None)
-    folder = folder.resolve()
+    folder, release = folder.resolve(), release.resolve() if release else None
     chosen = _check(name, hosts)
     client = controller.client()
     if (existing := _find(client, name)) is not None:
-        return _reuse(client, existing, hosts, folder)
+        return _reuse(client, existing, hosts, folder, release)
     inventory_files.claim(folder, name)
     try:
-        _make(client, name, hosts, chosen, folder, report)
+        make(client, Order(name, hosts, chosen, folder, release, upstream), report)
     except BaseException as error:  # Ctrl-C too leaves nothing behind
         _remove(client, name, folder)
         if isinstance(error, DockerException):
@@ -137,6 +130,18 @@ def container_of(client: docker.DockerClient, name: str, host: str) -> Container
     raise LabError(f"lab {name!r} has no host {host!r}. Run: inhouse lab list")
 
 
+def mirror_of(client: docker.DockerClient, name: str) -> Container:
+    """The container of a lab's mirror.
+
+    Raises:
+        LabError: no such lab, or one that fetches everything from its makers.
+    """
+    for container in _containers(client, name):
+        if container.labels.get(ROLE_LABEL) == "mirror":
+            return container
+    raise LabError(f"no lab {name!r} with a mirror of its own is up. Run: inhouse lab list")
+
+
 def labs() -> tuple[Lab, ...]:
     """All labs of this machine."""
     client = controller.client()
@@ -168,76 +173,23 @@ def _check(name: str, wanted: Mapping[str, str]) -> dict[str, profiles.Profile]:
     return {host: profiles.load(text) for host, text in wanted.items()}
 
 
-def _reuse(client: docker.DockerClient, lab: Lab, wanted: Mapping[str, str], folder: Path) -> Path:
-    """The lab as it is, its stopped hosts started again."""
-    if {host.name: host.profile for host in lab.hosts} != dict(wanted) or lab.folder != folder:
+def _reuse(
+    client: docker.DockerClient, lab: Lab, wanted: Mapping[str, str], folder: Path, release: Path | None
+) -> Path:
+    """The lab as it is, what was stopped of it started again."""
+    served = {c.labels.get(RELEASE_LABEL, "") for c in _containers(client, lab.name)} - {""}
+    same_hosts = {host.name: host.profile for host in lab.hosts} == dict(wanted)
+    if not same_hosts or lab.folder != folder or served != ({str(release)} if release else set()):
         has = ", ".join(f"{host.name}={host.profile}" for host in lab.hosts)
         raise LabError(
-            f"a lab {lab.name!r} is up already, with {has} and its inventory in {lab.folder}. "
-            f"Run: inhouse lab down --name {lab.name}"
+            f"a lab {lab.name!r} is up already, with {has}, its inventory in {lab.folder} and "
+            f"{', '.join(served) or 'no release archive'}. Run: inhouse lab down --name {lab.name}"
         )
-    for container in _containers(client, lab.name):
-        if container.status != "running":
-            _start(container)
+    stopped = [c for c in _containers(client, lab.name) if c.status != "running"]
+    # The mirror first: so it gets the address again that the hosts know.
+    for container in sorted(stopped, key=lambda c: str(c.labels.get(ROLE_LABEL)) == "host"):
+        _start(container)
     return folder
-
-
-def _make(
-    client: docker.DockerClient,
-    name: str,
-    wanted: Mapping[str, str],
-    chosen: Mapping[str, profiles.Profile],
-    folder: Path,
-    report: Callable[[str], None],
-) -> None:
-    kinds = sorted({(profile.suite, profile.packages) for profile in chosen.values()})
-    images = {kind: ensure_image(client, *kind, report) for kind in kinds}
-    require_space(Path(client.info()["DockerRootDir"]), HOST_MIB * len(wanted))
-    report(f"lab {name}: network")
-    client.networks.create(
-        object_name(name), driver="bridge", labels={LAB_LABEL: name, FOLDER_LABEL: str(folder)}, check_duplicate=True
-    )
-    login, host_keys = new_key(), {host: new_key() for host in wanted}
-    files = controller_files()
-    with network.allocation():
-        endpoints = dict(zip(wanted, network.free_endpoints(client, len(wanted)), strict=True))
-        containers = [
-            hosts_module.create(
-                client,
-                hosts_module.HostSpec(
-                    lab=name,
-                    name=host,
-                    profile_name=wanted[host],
-                    profile=profile,
-                    image=images[profile.suite, profile.packages],
-                    endpoint=endpoints[host],
-                    host_key=host_keys[host],
-                    login_key=login.public,
-                    names={},
-                    files=files,
-                ),
-                folder,
-                cache_dir(),
-            )
-            for host, profile in chosen.items()
-        ]
-    _boot(containers, report)
-    client_files = ClientFiles(private_dir(folder))
-    client_files.write(login, {_known_as(endpoints[host]): key for host, key in host_keys.items()})
-    inventory_files.write(folder, {host: (wanted[host], endpoints[host]) for host in wanted}, client_files, {})
-
-
-def _known_as(endpoint: network.Endpoint) -> str:
-    """How known_hosts names it: other ports than 22 stand in brackets."""
-    if endpoint.ssh_port == network.SSH_PORT:
-        return endpoint.address
-    return f"[{endpoint.address}]:{endpoint.ssh_port}"
-
-
-def _boot(containers: Sequence[Container], report: Callable[[str], None]) -> None:
-    with ThreadPoolExecutor(BOOTS_AT_ONCE) as pool:
-        for container, _ in zip(containers, pool.map(hosts_module.start, containers), strict=True):
-            report(f"{container.labels[HOST_LABEL]} runs at {container.labels[ADDRESS_LABEL]}")
 
 
 def _start(container: Container) -> None:

@@ -10,6 +10,8 @@ FOLDER_LABEL = "inhouse.lab.folder"
 HOST_LABEL = "inhouse.lab.host"
 PROFILE_LABEL = "inhouse.lab.profile"
 ADDRESS_LABEL = "inhouse.lab.address"
+RELEASE_LABEL = "inhouse.lab.release"
+"""On the mirror: the real release archive it serves; empty: the stand-in."""
 ROLE_LABEL = "inhouse.lab.role"
 """`host` or `mirror`."""
 

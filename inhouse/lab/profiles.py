@@ -17,6 +17,7 @@ from inhouse.errors import LabError
 Suite = Literal["bookworm", "trixie"]
 SUITES: tuple[Suite, ...] = ("bookworm", "trixie")
 SOFTWARE_GPU_PACKAGES = ("mesa-vulkan-drivers",)
+"""What a real llama-server needs on a `software-gpu` host; Debian 13's shows the machine's memory, 12's only 2 GiB."""
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 PciId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}:[0-9a-f]{4}$")]
@@ -33,6 +34,14 @@ class Cpu(BaseModel):
     threads_per_core: int = Field(2, ge=1)
     mhz: float
     flags: str
+
+
+class Memory(BaseModel):
+    """What /proc/meminfo says."""
+
+    model_config = _FROZEN
+    total_mib: int = Field(ge=512)
+    available_mib: int = Field(ge=256, description="of the idle machine")
 
 
 class PciDevice(BaseModel):
@@ -80,16 +89,10 @@ class Profile(BaseModel):
     summary: str
     suite: Suite = "bookworm"
     cpu: Cpu
-    memory_mib: int = Field(ge=512, description="MemTotal")
-    memory_available_mib: int = Field(ge=256, description="MemAvailable of the idle machine")
+    memory: Memory | None = Field(None, description="None: this machine's own")
     pci: tuple[PciDevice, ...] = ()
     nvidia: Nvidia | None = None
     software_gpu: bool = Field(False, description="llama-server offloads to Mesa's software Vulkan device")
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Debian packages this machine has beyond the base system."""
-        return SOFTWARE_GPU_PACKAGES if self.software_gpu else ()
 
 
 def names() -> tuple[str, ...]:

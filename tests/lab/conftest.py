@@ -1,0 +1,63 @@
+"""One lab for all tests that need hosts: made once per session, removed at its end.
+
+`INHOUSE_KEEP_LAB=1` leaves it up, and the next session takes it as it is: seconds instead of minutes while writing a
+test. `OLLAMA_RELEASE=FILE` serves a real release archive of Ollama in place of the stand-in.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from inhouse.lab import lab as labs
+from inhouse.lab.faults import set_fault
+from inhouse.lab.paths import cache_dir
+
+HOSTS = {
+    "cpu-small": "cpu-small",
+    "rtx-4090": "rtx-4090@trixie",
+    "dual-a100-80g": "dual-a100-80g",
+    "old-driver": "old-driver",
+    "broken-driver": "broken-driver@trixie",
+    "software-gpu": "software-gpu",
+}
+"""Host → profile: every profile, on both distributions."""
+
+
+@dataclass(frozen=True)
+class LabHandle:
+    """A lab that is up, for tests."""
+
+    name: str
+    folder: Path
+    """Its inventory."""
+
+    def run(self, host: str, command: str) -> str:
+        """Runs a shell command as root on the host, past SSH, and gives its output; LabError if it fails."""
+        return labs.run(self.name, host, command)
+
+    def fault(self, host: str, fault: str) -> None:
+        """Tells the host's stand-in, or the `registry`, to misbehave; `none` ends it."""
+        set_fault(self.name, host, fault)
+
+    def address(self, host: str) -> str:
+        """The host's loopback address."""
+        return next(h.address for one in labs.labs() if one.name == self.name for h in one.hosts if h.name == host)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[LabHandle]:
+    """The session's lab: hosts of every profile, nothing deployed yet."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        pytest.fail("lab tests share one lab, so they run in one process: leave -n away, or give -n 0")
+    # Two checkouts on one machine each have a lab of their own.
+    name = "test-" + hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:6]
+    release = os.environ.get("OLLAMA_RELEASE")
+    folder = labs.up(name, HOSTS, cache_dir() / name / "inventory", Path(release) if release else None)
+    yield LabHandle(name, folder)
+    if not os.environ.get("INHOUSE_KEEP_LAB"):
+        labs.down(name)
+        folder.parent.rmdir()
