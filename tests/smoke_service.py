@@ -127,6 +127,8 @@ class Service:
             return reply(start, 400, {"error": json.dumps(inner)})
         if "prompt" not in body:
             return reply(start, 200, {"done": True, "done_reason": "load"})
+        if body.get("stream") is False:
+            return reply(start, 200, {"response": "13", "done": True})
         start("200 OK", [("Content-Type", "application/x-ndjson")])
         return self._stream()
 
