@@ -16,7 +16,6 @@ session.begin()
 fleet()
 ollama()
 models()
-if session.plan().open_webui:
-    open_webui()
+open_webui()
 tls()
 proxy()

@@ -112,7 +112,7 @@ def test_http_is_redirected_and_old_tls_is_refused(service: Service) -> None:
     assert (moved.status_code, moved.headers["location"]) == (308, "https://name.example/some?thing=1")
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
     with pytest.raises(httpx.ConnectError, match="version"), httpx.Client(verify=old) as client:
