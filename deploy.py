@@ -3,11 +3,10 @@
 Run by `inhouse up`, or without it: pyinfra inventories/homelab.py deploy.py
 """
 
-from inhouse.deploys.open_webui import open_webui
-
 from inhouse.deploys import session
 from inhouse.deploys.models import models
 from inhouse.deploys.ollama import ollama
+from inhouse.deploys.open_webui import open_webui
 from inhouse.deploys.proxy import proxy
 from inhouse.deploys.tls import fleet, tls
 

@@ -1,0 +1,1 @@
+"""pyinfra deploys: what the service on a host is made of."""
