@@ -1,11 +1,14 @@
 """What `lab up` and the controller refuse before anything is made."""
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from inhouse.errors import LabError
-from inhouse.lab import controller, images, lab
+from inhouse.lab import controller, faults, images, lab
+from inhouse.lab.mirror import config as mirror_config
+from inhouse.lab.standin import faults as standin_faults
 
 
 @pytest.fixture
@@ -61,3 +64,62 @@ def test_an_images_name_changes_with_its_definition(monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(images, "PACKAGES", (*images.PACKAGES, "nano"))
     assert images.image_name("bookworm") != before
+
+
+def test_every_fault_that_can_be_told_is_one_the_stand_ins_know() -> None:
+    assert all(f"| {fault}" in str(standin_faults.__doc__) for fault in faults.HOST_FAULTS)
+    assert all(fault in str(mirror_config.Fault.__doc__) for fault in faults.REGISTRY_FAULTS)
+    assert str(standin_faults.FILE) == faults.OLLAMA_FAULT_FILE
+
+
+@pytest.mark.parametrize("host", ["registry", "cpu-small"])
+def test_an_unknown_fault_names_what_there_is(host: str) -> None:
+    with pytest.raises(LabError, match=r"'sulk' is no fault of .* There are: none, "):
+        faults.set_fault("one", host, "sulk")
+
+
+FAKE_DAEMON = """#!{python}
+import http.server, json, os, pathlib, socketserver, sys
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = json.dumps({{"ApiVersion": "1.44", "Version": "25.0"}}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def address_string(self):
+        return "client"
+
+pathlib.Path(sys.argv[2]).write_text(str(os.getpid()))
+socketserver.UnixStreamServer(os.environ["DOCKER_HOST"].removeprefix("unix://"), Answers).serve_forever()
+"""
+
+
+def put_dockerd(folder: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "bin").mkdir()
+    (folder / "bin" / "dockerd").write_text(program)
+    (folder / "bin" / "dockerd").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder / "bin"), prepend=":")
+    monkeypatch.setattr(controller, "_started_by_package", lambda: False)
+
+
+@pytest.mark.usefixtures("no_daemon")
+def test_a_daemon_that_was_started_here_is_ended_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_dockerd(tmp_path, FAKE_DAEMON.format(python=sys.executable), monkeypatch)
+    assert controller.start() is True
+    pid = int((tmp_path / "inhouse" / "lab" / "dockerd.pid").read_text())
+    assert b"dockerd" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    assert controller.start() is False
+    assert controller.stop() is True
+    assert not controller._alive(pid)
+    assert controller.stop() is False
+
+
+@pytest.mark.usefixtures("no_daemon")
+def test_a_daemon_that_ends_at_once_is_an_error_with_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_dockerd(tmp_path, "#!/bin/sh\necho 'iptables: operation not permitted'\nexit 1\n", monkeypatch)
+    with pytest.raises(LabError, match=r"(?s)dockerd ended at once \(exit 1\).*operation not permitted"):
+        controller.start()

@@ -34,6 +34,8 @@ class LabHandle:
     name: str
     folder: Path
     """Its inventory."""
+    release: Path | None
+    """The real release archive it serves; None: the stand-in."""
 
     def run(self, host: str, command: str) -> str:
         """Runs a shell command as root on the host, past SSH, and gives its output; LabError if it fails."""
@@ -55,9 +57,9 @@ def lab() -> Iterator[LabHandle]:
         pytest.fail("lab tests share one lab, so they run in one process: leave -n away, or give -n 0")
     # Two checkouts on one machine each have a lab of their own.
     name = "test-" + hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:6]
-    release = os.environ.get("OLLAMA_RELEASE")
-    folder = labs.up(name, HOSTS, cache_dir() / name / "inventory", Path(release) if release else None)
-    yield LabHandle(name, folder)
+    release = Path(os.environ["OLLAMA_RELEASE"]) if "OLLAMA_RELEASE" in os.environ else None
+    folder = labs.up(name, HOSTS, cache_dir() / name / "inventory", release)
+    yield LabHandle(name, folder, release)
     if not os.environ.get("INHOUSE_KEEP_LAB"):
         labs.down(name)
         folder.parent.rmdir()

@@ -1,5 +1,7 @@
 """The lab itself: hosts are what they pretend to be, can install packages, and go without a trace."""
 
+import json
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -15,7 +17,9 @@ from inhouse.facts.model import DriverState, HostFacts
 from inhouse.inventory import Inventory, load
 from inhouse.lab import lab as labs
 from inhouse.lab import network, profiles
+from inhouse.lab.mirror_host import BLOBS
 from inhouse.lab.paths import LAB_LABEL, ROLE_LABEL, object_name
+from inhouse.lab.standin import faults as standin_faults
 from tests.lab.conftest import HOSTS, LabHandle
 
 pytestmark = pytest.mark.lab
@@ -108,9 +112,58 @@ def test_packages_can_be_installed_from_debian_and_from_pypi(lab: LabHandle, hos
     lab.run(host, "python3 -m venv /root/try && /root/try/bin/pip install -q idna && rm -r /root/try")
 
 
+@pytest.mark.parametrize("host", ["cpu-small", "rtx-4090"])
+def test_the_mirror_is_trusted_and_serves_the_pinned_release_and_plain_model_names(lab: LabHandle, host: str) -> None:
+    settings = next(h.settings for h in load(lab.folder).hosts if h.name == host)
+    archive = f"{settings.ollama_mirror}/v{settings.ollama_version}/ollama-linux-amd64.tar.zst"
+    assert lab.run(host, f"curl -sSf {archive} | sha256sum").split()[0] == settings.ollama_archive_sha256
+    manifest = lab.run(host, "curl -sSf https://registry.ollama.ai/v2/library/qwen3/manifests/8b")
+    blob = json.loads(manifest)["layers"][0]["digest"]
+    headers = lab.run(host, f"curl -sSI -X GET https://registry.ollama.ai/v2/library/qwen3/blobs/{blob}")
+    assert "307" in headers.splitlines()[0]
+    assert f"https://{BLOBS}/" in headers
+
+
+def test_the_registry_misbehaves_when_told_and_behaves_again(lab: LabHandle) -> None:
+    mirror = next(h.settings for h in load(lab.folder).hosts if h.name == "cpu-small")
+    archive = f"{mirror.ollama_mirror}/v{mirror.ollama_version}/ollama-linux-amd64.tar.zst"
+    fetch = f"curl -s -o /dev/null -w '%{{http_code}}' {archive}; echo \" $?\""
+    seen = {}
+    for fault in ("503", "cut", "none"):
+        lab.fault("registry", fault)
+        seen[fault] = lab.run("cpu-small", fetch).splitlines()[-1]
+    assert seen == {"503": "503 0", "cut": "200 18", "none": "200 0"}
+
+
+def test_a_hosts_fault_lies_where_its_stand_in_looks_and_a_real_ollama_is_not_told(lab: LabHandle) -> None:
+    if lab.release:
+        with pytest.raises(LabError, match="real Ollama"):
+            lab.fault("cpu-small", "slow")
+        return
+    for fault in ("slow", "none"):
+        lab.fault("cpu-small", fault)
+        assert json.loads(lab.run("cpu-small", f"cat {standin_faults.FILE}")) == {"fault": fault}
+
+
+def test_the_software_gpu_is_found_by_the_engine_with_memory_that_is_free(lab: LabHandle) -> None:
+    settings = next(h.settings for h in load(lab.folder).hosts if h.name == "software-gpu")
+    drop_in = "/etc/systemd/system/ollama.service.d/lab-software-gpu.conf"
+    found = lab.run(
+        "software-gpu",
+        "mkdir -p /opt/try && cd /opt/try"
+        f" && curl -sSf {settings.ollama_mirror}/v{settings.ollama_version}/ollama-linux-amd64.tar.zst | tar --zstd -x"
+        f" && env $(sed -n 's/^Environment=//p' {drop_in}) LD_LIBRARY_PATH=lib/ollama:lib/ollama/vulkan"
+        " GGML_BACKEND_PATH=/opt/try/lib/ollama/vulkan/libggml-vulkan.so lib/ollama/llama-server --list-devices 2>&1"
+        " && rm -r /opt/try",
+    )
+    device = re.search(r"Vulkan0: llvmpipe .*\((\d+) MiB, (\d+) MiB free\)", found)
+    assert device, found
+    assert int(device[2]) > int(device[1]) // 4 > 0
+
+
 def test_a_second_up_leaves_the_lab_as_it_is(lab: LabHandle) -> None:
     started = {c.name: c.attrs["State"]["StartedAt"] for c in containers(lab.name)}
-    assert labs.up(lab.name, HOSTS, lab.folder) == lab.folder
+    assert labs.up(lab.name, HOSTS, lab.folder, lab.release) == lab.folder
     assert {c.name: c.attrs["State"]["StartedAt"] for c in containers(lab.name)} == started
 
 
