@@ -117,6 +117,19 @@ def test_a_daemon_that_was_started_here_is_ended_here(tmp_path: Path, monkeypatc
 
 
 @pytest.mark.usefixtures("no_daemon")
+@pytest.mark.parametrize("for_labs_only", [True, False])
+def test_after_the_last_lab_only_a_daemon_started_for_labs_is_ended(
+    for_labs_only: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_dockerd(tmp_path, FAKE_DAEMON.format(python=sys.executable), monkeypatch)
+    controller.start()
+    if for_labs_only:
+        controller._for_labs_only().touch()
+    assert controller.stop_unneeded() is for_labs_only
+    assert controller.stop() is not for_labs_only
+
+
+@pytest.mark.usefixtures("no_daemon")
 def test_a_daemon_that_ends_at_once_is_an_error_with_its_last_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,8 @@ def client() -> docker.DockerClient:
         return answer
     if os.geteuid() != 0 or "DOCKER_HOST" in os.environ:
         raise LabError(_how_to_get_docker(answer))
-    start()
+    if start():
+        _for_labs_only().touch()
     answer = _connect()
     if isinstance(answer, docker.DockerClient):
         return answer
@@ -88,6 +89,13 @@ def stop() -> bool:
     return True
 
 
+def stop_unneeded() -> bool:
+    """Ends the daemon after the last lab if it was started for labs only, not by a script; True if it was."""
+    needed = not _for_labs_only().exists()
+    _for_labs_only().unlink(missing_ok=True)
+    return not needed and stop()
+
+
 class _StillThereError(LabError):
     """The daemon has not ended yet."""
 
@@ -106,6 +114,11 @@ def _alive(pid: int) -> bool:
 
 def _pid_file() -> Path:
     return cache_dir() / "dockerd.pid"
+
+
+def _for_labs_only() -> Path:
+    """There while the daemon runs only because a lab needed it."""
+    return cache_dir() / "dockerd.for-labs-only"
 
 
 def _connect() -> docker.DockerClient | DockerException:

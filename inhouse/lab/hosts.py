@@ -32,6 +32,7 @@ from inhouse.lab.paths import (
     PROFILE_LABEL,
     ROLE_LABEL,
     object_name,
+    private_dir,
 )
 from inhouse.lab.profiles import Profile
 from inhouse.lab.ssh import KeyPair
@@ -65,7 +66,7 @@ class HostSpec:
 
 def create(client: docker.DockerClient, spec: HostSpec, folder: Path, cache: Path) -> Container:
     """Makes the container, not started yet; `folder` (the inventory) holds what is mounted over the hardware."""
-    mounts = write_mounts(spec.profile, folder / ".lab" / "hosts" / spec.name)
+    mounts = write_mounts(spec.profile, private_dir(folder) / "hosts" / spec.name)
     volume = object_name(spec.lab, f"{spec.name}-docker")
     labels = {LAB_LABEL: spec.lab, HOST_LABEL: spec.name}
     client.volumes.create(volume, labels=labels)
@@ -177,7 +178,7 @@ def _software_gpu_volumes(spec: HostSpec, folder: Path, cache: Path) -> list[str
         return []
     volumes = [f"{_kept(cache, 'shaders')}:{SHADER_CACHE}:rw"]
     if spec.software_driver:
-        manifest = folder / ".lab" / "hosts" / spec.name / DRIVER_MANIFEST
+        manifest = private_dir(folder) / "hosts" / spec.name / DRIVER_MANIFEST
         manifest.write_bytes(software_manifest(f"{BUNDLED_DRIVER}/{SOFTWARE_DRIVER}"))
         # The folder's own manifest names the driver where it lies on this machine.
         volumes += [

@@ -107,6 +107,8 @@ def down(name: str) -> None:
         others = ", ".join(lab.name for lab in labs()) or "none"
         raise LabError(f"no lab is named {name!r}. There are: {others}.")
     _remove(client, name, found.folder)
+    if not labs():
+        controller.stop_unneeded()
 
 
 def run(name: str, host: str, command: str) -> str:
