@@ -4,6 +4,7 @@
 `stop` ends only a daemon that `start` (or a lab) had to start itself.
 """
 
+import logging
 import os
 import shutil
 import signal
@@ -184,6 +185,7 @@ if __name__ == "__main__":
     actions = {"start": start, "stop": stop}
     if len(sys.argv) != 2 or sys.argv[1] not in actions:
         sys.exit("usage: python -m inhouse.lab.controller start|stop")
+    logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
     try:
         actions[sys.argv[1]]()
     except LabError as error:
