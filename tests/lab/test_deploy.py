@@ -165,6 +165,20 @@ def test_a_mirror_that_is_gone_is_told_with_what_to_do(service: Service) -> None
     assert "Run again to go on from there" in result.error
 
 
+def test_a_mirror_whose_ca_is_unknown_is_told_with_where_its_certificate_goes(service: Service) -> None:
+    service.lab.run(
+        "cpu-small",
+        "cd /root && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+        "subjectAltName=DNS:localhost -keyout server.pem -out cert.pem 2>/dev/null && cat cert.pem >>server.pem && "
+        "systemd-run --unit lab-stranger -p WorkingDirectory=/root /usr/bin/openssl s_server -WWW -accept 9443",
+    )
+    url = "https://localhost:9443/x.tar.zst"
+    result = service.deploy_one("cpu-small", ollama_archive_url=url, ollama_archive_sha256="d" * 64)
+    service.lab.run("cpu-small", "systemctl stop lab-stranger; rm /root/server.pem /root/cert.pem")
+    assert "signed by a CA this host does not know" in result.error
+    assert "/usr/local/share/ca-certificates/NAME.crt" in result.error
+
+
 def test_another_release_is_switched_to_and_the_previous_one_is_kept(service: Service) -> None:
     """The lab has one release; unpacked without one more folder it is another one."""
     plan = service.plans["rtx-4090"]

@@ -60,12 +60,15 @@ fetch() {
 
 explain() {
 	reason=$(cat "$staging/curl.err")
-	case $1 in
-	60 | 77) fail "$reason
+	case $1:$reason in
+	60:*expired* | 60:*"not yet valid"*) fail "$reason
+Found: by this host's clock ($(date -u '+%Y-%m-%d %H:%M') UTC) the certificate of $url is not valid. Needed: the right time.
+Run there: timedatectl set-ntp true; timedatectl" ;;
+	60:* | 77:*) fail "$reason
 Found: the certificate of $url is signed by a CA this host does not know; a network that inspects TLS does that.
 Needed: that CA's certificate (PEM) as /usr/local/share/ca-certificates/NAME.crt on this host.
 Run there: update-ca-certificates" ;;
-	22) fail "$reason
+	22:*) fail "$reason
 Found: $url is refused. Needed: a release archive at that address. Check ollama_version and ollama_mirror." ;;
 	*) fail "$reason
 Found: $url cannot be fetched; $(size_mib) MiB are kept. Needed: a connection to that host. Run again to go on from there." ;;
