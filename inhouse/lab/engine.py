@@ -37,6 +37,9 @@ WRAPPER = """\
 # A Vulkan driver comes from the host, as it would for Ollama; one named by its manifest brings its folder along.
 root=$(dirname "$(readlink -f "$0")")/../llama
 driver=${VK_DRIVER_FILES:+:${VK_DRIVER_FILES%/*}}
+# The hosts of a lab share one machine. Threads of the engine wait for each other by spinning: when there are more of
+# them than cores, all become many times slower. One each is nearly as fast for a model this small.
+export LLAMA_ARG_THREADS="${LLAMA_ARG_THREADS:-1}"
 exec "$root/@LOADER@" --library-path "$root$driver" --argv0 "$0" "$root/${0##*/}" "$@"
 """.replace("@LOADER@", LOADER)
 

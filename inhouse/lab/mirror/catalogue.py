@@ -59,7 +59,9 @@ class Catalogue:
     def _add(self, place: str, name: str, kind: "_Kind") -> None:
         mark = f"\nstands in for {name}; inhouse lab\n".encode()
         weights = self._layer("model", kind.digest_with(mark), Blob(kind.file, mark))
-        layers = [weights, self._text("template", kind.about["template"])]
+        layers = [weights]
+        if kind.about["template"]:
+            layers.append(self._text("template", kind.about["template"]))
         if kind.about["params"]:
             layers.append(self._text("params", json.dumps(kind.about["params"], separators=(",", ":")) + "\n"))
         config = json.dumps({**kind.about["config"], "architecture": "amd64", "os": "linux", "stands_in_for": name})

@@ -12,6 +12,7 @@ from typing import Any
 from . import golang, models, names, openai, requests
 from .create import create
 from .inference import Answer, Client, Inference, Refused
+from .listing import Listing
 from .pull import Puller
 from .push import push
 from .release import VERSION
@@ -32,6 +33,8 @@ class Api:
         self._scheduler = scheduler
         self._puller = puller
         self._inference = Inference(store, scheduler)
+        self._listing = Listing(store)
+        self._listing.hydrate()
 
     def routes(self) -> dict[tuple[str, str], Route]:
         """Method and path → what answers."""
@@ -65,7 +68,7 @@ class Api:
         return {key: _guarded(route, key[1].startswith("/v1/")) for key, route in found.items()}
 
     def _tags(self, _: Call) -> Reply:
-        return json_reply({"models": [models.tag_entry(model) for model in models.listed(self._store)]})
+        return json_reply({"models": self._listing.entries()})
 
     def _ps(self, _: Call) -> Reply:
         entries, marked = [], False
@@ -190,7 +193,7 @@ class Api:
     def _v1_models(self, _: Call) -> Reply:
         found = [
             openai.model_entry(model.name.short, model.modified, model.name.namespace)
-            for model in models.listed(self._store)
+            for model in self._listing.models()
         ]
         return json_reply({"object": "list", "data": found}, content_type=BARE_JSON)
 

@@ -1,6 +1,7 @@
 """A model of the store, ready to be run, listed or shown."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,35 +106,6 @@ def _layers(manifest: dict[str, Any], kind: str) -> list[dict[str, Any]]:
     return [layer for layer in manifest["layers"] if layer["mediaType"] == LAYER_TYPE + kind]
 
 
-def listed(store: Store) -> list[Model]:
-    """All models whose manifest can be read, the youngest first."""
-    found = []
-    for name in store.all_names():
-        try:
-            found.append(load(store, name))
-        except (OSError, golang.GoError, KeyError) as error:
-            log.line("bad manifest", level="WARN", name=name, error=error)
-    return sorted(found, key=lambda model: -int(model.modified))
-
-
-def tag_entry(model: Model) -> dict[str, Any]:
-    """A line of /api/tags. An encoder is listed without lengths and as if it wrote text: so does the real server."""
-    details = model.details()
-    head = model.head() if model.file and model.file.exists() else None
-    if head and not is_encoder(head):
-        details["context_length"] = head.trained_context
-        details["embedding_length"] = head.of_architecture("embedding_length")
-    return {
-        "name": model.name.short,
-        "model": model.name.short,
-        "modified_at": golang.timestamp(model.modified),
-        "size": model.size,
-        "digest": model.digest,
-        "details": details,
-        "capabilities": [skill for skill in model.capabilities if skill != "embedding"] or ["completion"],
-    }
-
-
 def shown(model: Model, verbose: bool) -> dict[str, Any]:
     """The answer of /api/show.
 
@@ -157,10 +129,19 @@ def shown(model: Model, verbose: bool) -> dict[str, Any]:
         **{key: value for key, value in answer.items() if value},
         "details": model.details(),
         "model_info": dict(sorted(keys.items())),
-        "tensors": [{"name": t.name, "type": t.type, "shape": list(t.shape)} for t in head.tensors],
+        "tensors": [
+            {"name": tensor.name, "type": tensor.type, "shape": list(tensor.shape)}
+            for tensor in sorted(head.tensors, key=_tensor_order)
+        ],
         "capabilities": model.capabilities,
         "modified_at": golang.timestamp(model.modified),
     }
+
+
+def _tensor_order(tensor: ggufhead.Tensor) -> tuple[int, str]:
+    """Tensors outside the blocks first, then block after block."""
+    block = re.match(r"blk\.(\d+)\.", tensor.name)
+    return (int(block[1]) if block else -1, tensor.name)
 
 
 def _parameter_lines(model: Model) -> list[tuple[str, str]]:

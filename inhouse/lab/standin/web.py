@@ -22,6 +22,8 @@ EVENT_STREAM = "text/event-stream"
 PLAIN = "text/plain"
 LOCAL_ENDINGS = (".localhost", ".local", ".internal")
 WATCH_S = 0.25
+BUFFERED = 2048
+"""Bodies above so many bytes are sent in chunks, as by the real server."""
 
 _ALLOWED_HEADERS = (
     "Authorization,Content-Type,User-Agent,Accept,X-Requested-With,Openai-Beta,X-Stainless-Arch,X-Stainless-Async,"
@@ -209,6 +211,8 @@ class Handler(BaseHTTPRequestHandler):
             # What was not read would be taken for the next request.
             self.close_connection = True
             self.send_header("Connection", "close")
+        if reply.stream is None and len(reply.body) > BUFFERED:
+            reply.stream = iter([reply.body.decode()])
         if reply.stream is None:
             if reply.status != 204 and not (self.command == "HEAD" and not reply.body):
                 self.send_header("Content-Length", str(len(reply.body)))

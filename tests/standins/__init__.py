@@ -1,0 +1,1 @@
+"""Helpers that start the lab's stand-ins on loopback."""
