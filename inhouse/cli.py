@@ -264,11 +264,15 @@ def lab_up(
 
 
 @lab_app.command("down")
-def lab_down(name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab") -> None:
+def lab_down(
+    name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab",
+    every: Annotated[bool, typer.Option("--all", help="Remove every lab of this machine.")] = False,
+) -> None:
     """Remove a lab's hosts and every trace of them."""
     from inhouse.lab import lab as labs
 
-    labs.down(name)
+    for one in [lab.name for lab in labs.labs()] if every else [name]:
+        labs.down(one)
 
 
 @lab_app.command("list")

@@ -18,6 +18,7 @@ from inhouse.survey import survey
 from inhouse.up import Outcome, apply
 
 LAB_NAME = "demo"
+CHAT_HOST = "cpu-small"
 _PROBE_SECONDS = 5.0
 
 
@@ -34,8 +35,8 @@ class Cast:
         """One sentence for the first and the last line."""
         if self.upstream:
             return (
-                "Real Ollama and two tiny real models, from their makers; the hosts are containers with pretended hardware, "
-                "and the GPU is Mesa's software Vulkan device."
+                "Real Ollama and two tiny real models, from their makers; the hosts are containers with pretended "
+                "hardware, and the GPU is Mesa's software Vulkan device."
             )
         return (
             "Ollama's release host does not answer here: a stand-in takes the place of Ollama's server, with the real "
@@ -57,11 +58,14 @@ def demo(console: Console, *, keep: bool) -> int:
     console.print(cast.truth)
     progress = Progress(console)
     try:
-        folder = labs.up(LAB_NAME, cast.hosts, Path("inventories") / LAB_NAME, on_step=progress.line, upstream=cast.upstream)
+        folder = labs.up(
+            LAB_NAME, cast.hosts, Path("inventories") / LAB_NAME, on_step=progress.line, upstream=cast.upstream
+        )
     except LabError as error:
         console.print(str(error), style="red", markup=False)
         show_this_machine(console, progress)
         return 1
+    chat_on_one_host(folder, cast)
     inventory = load(folder)
     outcome = apply(survey(inventory, progress), progress)
     print_outcome(console, outcome)
@@ -73,11 +77,22 @@ def demo(console: Console, *, keep: bool) -> int:
     return 0 if outcome.ok else 1
 
 
+def chat_on_one_host(folder: Path, cast: Cast) -> None:
+    """Have Open-WebUI on one host and not on the others: three installations would take this machine too long."""
+    for host in cast.hosts:
+        if host != CHAT_HOST:
+            settings = folder / "host_vars" / host / "demo.yml"
+            settings.parent.mkdir(parents=True, exist_ok=True)
+            settings.write_text("---\nopen_webui: false\n")
+
+
 def release_host_answers() -> bool:
     """Whether Ollama's releases can be fetched from here."""
     mirror = HostSettings().ollama_mirror
     try:
-        answer = httpx.get(f"{mirror}/v{OLLAMA_DEFAULT_VERSION}/sha256sum.txt", timeout=_PROBE_SECONDS, follow_redirects=True)
+        answer = httpx.get(
+            f"{mirror}/v{OLLAMA_DEFAULT_VERSION}/sha256sum.txt", timeout=_PROBE_SECONDS, follow_redirects=True
+        )
     except httpx.HTTPError:
         return False
     return answer.is_success
@@ -98,21 +113,22 @@ def show_this_machine(console: Console, progress: Progress) -> None:
 
 
 def how_to_go_on(inventory: Inventory, outcome: Outcome) -> Text:
-    """Return where to sign in, with the password (the only place it is ever shown), and how to trust the certificate."""
+    """Return where to sign in, with the password (shown nowhere else), and how to trust the certificate."""
     chats = [plan for plan in outcome.survey.plans.values() if plan.open_webui and outcome.host_ok(plan.host)]
     if not chats or inventory.secrets is None:
         return Text("")
     plan = chats[0]
     password = inventory.secrets.open_webui_admin_password.get_secret_value()
+    url = f"https://{plan.address}:{plan.https_port}/".replace(":443/", "/")  # the name is known to nobody's browser
     return Text.assemble(
         ("\nChat: ", "bold"),
-        (plan.url, f"link {plan.url}"),
+        (url, f"link {url}"),
         ("\n  sign in as ", ""),
         (plan.open_webui_admin_email, "bold"),
         (" with ", ""),
         (password, "bold"),
-        f"\n  trust its certificate: import {inventory.ca_certificate} into your browser, or try it at once:\n"
-        f"  curl --cacert {inventory.ca_certificate} --resolve {plan.server_name}:{plan.https_port}:{plan.address} {plan.url}\n"
+        f"\n  trust its certificate: import {inventory.ca_certificate} into your browser as an authority\n"
+        f"  or look from the shell: curl --cacert {inventory.ca_certificate} {url}\n"
         f"Look around: inhouse plan {inventory.path} · inhouse verify {inventory.path}\n"
         f"Remove every trace: inhouse lab down --name {LAB_NAME}\n",
     )
