@@ -18,6 +18,7 @@ from inhouse.lab.hardware import (
     SHADER_CACHE,
     boot_script,
     driver_files,
+    shared_machine_files,
     software_gpu_files,
     software_manifest,
     write_mounts,
@@ -162,6 +163,7 @@ def _files(spec: HostSpec) -> dict[str, File]:
         "/home/admin/.ssh/authorized_keys": File(spec.login_key + b"\n", 0o600, ADMIN_UID),
         f"{HOST_FOLDER}/profile": File(f"{spec.profile_name}\n".encode()),
     } | dict(spec.files)
+    files |= {path: File(content) for path, content in shared_machine_files().items()}
     if spec.profile.software_gpu:
         bundled = spec.software_driver is not None
         files |= {path: File(content) for path, content in software_gpu_files(bundled).items()}

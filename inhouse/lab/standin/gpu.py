@@ -11,6 +11,8 @@ MIB = 1024 * 1024
 DRIVER_FLOOR = 550
 DRIVER_FLOOR_BEFORE_VOLTA = 570
 """Drivers older than this are passed over, the second for compute capabilities below 7."""
+PROFILE = Path("/etc/inhouse-lab/profile")
+"""Name of the lab host's hardware profile."""
 _DEVICE = re.compile(r"^\s*(Vulkan\d+): (.*) \((\d+) MiB, (\d+) MiB free\)", re.MULTILINE)
 _QUERY = ("nvidia-smi", "--query-gpu=driver_version,compute_cap,memory.total", "--format=csv,noheader,nounits")
 
@@ -32,7 +34,13 @@ def find(engine: Path, environment: Mapping[str, str]) -> list[Gpu]:
         engine: the `llama-server` to ask.
         environment: what it is started with.
     """
-    return _vulkan(engine, environment) or _pretended()
+    real = _vulkan(engine, environment)
+    return real if real or _has_a_real_device() else _pretended()
+
+
+def _has_a_real_device() -> bool:
+    """Whether this host's GPU is one the engine can use: then, once it is taken away, nothing is left to pretend."""
+    return PROFILE.is_file() and PROFILE.read_text().startswith("software-gpu")
 
 
 def _vulkan(engine: Path, environment: Mapping[str, str]) -> list[Gpu]:
