@@ -36,7 +36,7 @@ class ChatHost:
 
     def with_secrets(self, copy: Path, **values: str) -> "ChatHost":
         """Return the same host in a copy of the inventory whose vault holds other secrets."""
-        shutil.copytree(self.lab.folder, copy)
+        shutil.copytree(self.lab.folder, copy, symlinks=True)
         (copy / "group_vars/all/secrets_of_the_test.yml").write_text(yaml.safe_dump(values))
         return replace(self, inventory=load(copy).limited_to((NAME,)))
 
