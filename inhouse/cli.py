@@ -185,6 +185,8 @@ def up(
         raise typer.Exit(FAILED)
     outcome = apply(found, progress, batch)
     print_outcome(console, outcome)
+    if outcome.interrupted:
+        raise KeyboardInterrupt
     raise typer.Exit(0 if outcome.ok else FAILED)
 
 

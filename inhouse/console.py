@@ -34,7 +34,13 @@ class Progress:
 
             yield report
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with RichProgress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(title, total=total)
 

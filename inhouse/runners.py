@@ -24,6 +24,18 @@ _TAIL_LINES = 15
 """Last lines of pyinfra's output that are shown when it fails without saying for which host."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C while pyinfra ran. It has ended, and what is known is kept.
+
+    Args:
+        results: what came of every plan; hosts that were not finished are failed.
+    """
+
+    def __init__(self, results: dict[str, DeployResult]) -> None:
+        super().__init__()
+        self.results = results
+
+
 @dataclass(frozen=True)
 class Finished:
     """What is left of a run of pyinfra."""
@@ -40,8 +52,7 @@ def run_pyinfra(
 ) -> dict[str, DeployResult]:
     """Apply plans to their hosts, or in a dry run find out what would change.
 
-    A host that fails does not stop the others. After Ctrl-C pyinfra is ended and what is known is returned: hosts that
-    were not finished are failed, with "interrupted" as the reason.
+    A host that fails does not stop the others.
 
     Args:
         inventory: the hosts; its secrets must be there.
@@ -54,10 +65,14 @@ def run_pyinfra(
 
     Raises:
         DeployError: pyinfra failed as a whole, before it came to any host.
+        Interrupted: Ctrl-C; carries the results.
     """
     ready = [plan for plan in plans if not plan.problems]
     done = _run(inventory, ready, dry, on_line or (lambda line: None)) if ready else None
-    return {plan.host: skipped(plan) if done is None or plan.problems else result_of(plan, done) for plan in plans}
+    results = {plan.host: skipped(plan) if done is None or plan.problems else result_of(plan, done) for plan in plans}
+    if done is not None and done.interrupted:
+        raise Interrupted(results)
+    return results
 
 
 def skipped(plan: Plan) -> DeployResult:
@@ -174,6 +189,25 @@ def undecorated(line: str, names: Mapping[str, str]) -> str:
         if plain.startswith(f"[{theirs}]"):
             return f"[{ours}]{plain.removeprefix(f'[{theirs}]')}"
     return plain
+
+
+_NOISE = ("Success", "No changes", "Skipped", "Connected", "Ready: ")
+"""What pyinfra says of a host at every step; the step's own name has been shown."""
+
+
+def worth_showing(line: str) -> str | None:
+    """Return a line of pyinfra's output for a person who follows a run: steps, and what hosts say; None: not this one.
+
+    Args:
+        line: as `on_line` gets it.
+    """
+    if line.startswith("Starting operation: "):
+        return line.removeprefix("Starting operation: ")
+    if not line.startswith("["):
+        return None
+    host, _, said = line.partition("]")
+    said = said.strip()
+    return None if said.startswith(_NOISE) else f"  {host[1:]}: {said}"
 
 
 def result_of(plan: Plan, done: Finished) -> DeployResult:

@@ -21,7 +21,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def applied_plans(inventory: Inventory) -> dict[str, Plan]:
-    """Return the plan last applied to each host; hosts never deployed, or by another release of inhouse, are left out."""
+    """Return the plan last applied to each host, without hosts never deployed or deployed by another release."""
     file = _plans_file(inventory)
     if not file.exists():
         return {}

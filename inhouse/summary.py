@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich import box
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -19,10 +20,10 @@ def gib(mib: int) -> str:
 
 
 def outcome_table(outcome: Outcome) -> Table:
-    """Return one row per host: hardware, models, memory, speed, tests, URL."""
-    table = Table(title="inhouse: what is running now", title_justify="left", expand=True)
-    for column in ("Host", "Hardware", "Models", "Memory used of available", "tokens/s", "Tests", "URL"):
-        table.add_column(column, overflow="fold")
+    """Return one row per host: hardware, models, memory used of available, speed, tests, URL."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in ("Host", "Hardware", "Models", "Memory", "tokens/s", "Tests"):
+        table.add_column(column, overflow="fold", ratio=2 if column in ("Hardware", "Memory") else None)
     for host in outcome.survey.inventory.hosts:
         table.add_row(*_cells(host.name, outcome))
     return table
@@ -32,21 +33,20 @@ def _cells(name: str, outcome: Outcome) -> tuple[RenderableType, ...]:
     plan = outcome.survey.plans.get(name)
     title = Text(name, style="green" if outcome.host_ok(name) else "red")
     if plan is None:
-        return (title, "not known", "", "", "", "", "")
-    if plan.note:
-        title.append(f"\n{plan.note}", style="dim")
+        return (title, "not known", "", "", "", "")
     smoke = outcome.smoke.get(name)
     models = "\n".join(model.tag for model in plan.models)
     if smoke is None:
-        return (title, plan.hardware, models, "", "", Text("not run", style="red"), "")
-    return (title, plan.hardware, models, _memory(plan, smoke), _speeds(plan, smoke), _tests(smoke), plan.url)
+        return (title, plan.hardware, models, "", "", Text("not run", style="red"))
+    title.append(f"\n{plan.url}", style="dim")
+    return (title, plan.hardware, models, _memory(plan, smoke), _speeds(plan, smoke), _tests(smoke))
 
 
 def _memory(plan: Plan, smoke: SmokeResult) -> str:
     where = "GPU" if plan.accelerator == "cuda" else "RAM"
     used = sum(smoke.memory_used_mib.values())
     planned = sum(m.gpu_mib if plan.accelerator == "cuda" else m.ram_mib for m in plan.models)
-    return f"{gib(used)} of {gib(plan.memory_total_mib)} {where}\n(planned {gib(planned)})"
+    return f"{gib(used)} of {gib(plan.memory_total_mib)} {where}\n{gib(planned)} planned"
 
 
 def _speeds(plan: Plan, smoke: SmokeResult) -> str:
@@ -60,7 +60,12 @@ def _tests(smoke: SmokeResult) -> Text:
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """Print the table, then per host what happened and why, then one last line that says it all."""
+    console.print()
     console.print(outcome_table(outcome))
+    notes = {plan.note for plan in outcome.survey.plans.values() if plan.note}
+    for note in sorted(notes):
+        hosts = ", ".join(name for name, plan in outcome.survey.plans.items() if plan.note == note)
+        console.print(Text(f"{hosts}: {note}", style="dim"))
     for host in outcome.survey.inventory.hosts:
         if not outcome.host_ok(host.name):
             console.print(Text(f"{host.name}: ", style="bold red") + Text(outcome.why(host.name), style=""))

@@ -8,7 +8,7 @@ from inhouse.errors import HostError
 from inhouse.inventory import Inventory
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult, SmokeResult
-from inhouse.runners import run_pyinfra
+from inhouse.runners import Interrupted, run_pyinfra, worth_showing
 from inhouse.smoke.run import run as run_smoke_tests
 from inhouse.state import remember_plans
 from inhouse.survey import Survey
@@ -23,6 +23,8 @@ class Outcome:
     smoke: Mapping[str, SmokeResult] = field(default_factory=dict)
     not_reached: tuple[str, ...] = ()
     """Hosts of later batches, left alone because a batch before them failed."""
+    interrupted: bool = False
+    """Ctrl-C ended the run; hosts that were finished are good, but were not tested."""
 
     @property
     def changed(self) -> bool:
@@ -46,11 +48,13 @@ class Outcome:
         if self.survey.plans[name].problems:
             return " ".join(self.survey.plans[name].problems)
         if name in self.not_reached:
-            return "Left alone, because a batch before it failed. Mend that, then run the same command again."
+            return "Left alone, because a batch before it was not finished or failed. Then run the same command again."
         result = self.deployed[name]
         if result.error:
             return result.error
-        failed = [test for test in self.smoke[name].tests if test.outcome == "failed"] if name in self.smoke else []
+        if name not in self.smoke:
+            return "Deployed, but not tested."
+        failed = [test for test in self.smoke[name].tests if test.outcome == "failed"]
         return " ".join(f"{test.name}: {test.message}" for test in failed)
 
 
@@ -65,7 +69,12 @@ def apply(survey: Survey, progress: Progress, batch: int | None = None) -> Outco
     smoke: dict[str, SmokeResult] = {}
     for start in range(0, len(plans), size):
         part = plans[start : start + size]
-        deployed |= _deploy(survey.inventory, part, progress)
+        try:
+            deployed |= _deploy(survey.inventory, part, progress)
+        except Interrupted as stop:
+            _remember(survey.inventory, part, stop.results)
+            rest = tuple(plan.host for plan in plans[start + size :])
+            return Outcome(survey, deployed | stop.results, smoke, rest, interrupted=True)
         ready = [plan for plan in part if deployed[plan.host].status in ("changed", "unchanged")]
         smoke |= verify(survey.inventory, ready, progress)
         if any(plan.host not in smoke or not smoke[plan.host].ok for plan in part) and batch:
@@ -76,9 +85,18 @@ def apply(survey: Survey, progress: Progress, batch: int | None = None) -> Outco
 
 def _deploy(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, DeployResult]:
     progress.step(f"Deploys: {', '.join(plan.host for plan in plans)}")
-    results = run_pyinfra(inventory, plans, dry=False, on_line=progress.line)
-    remember_plans(inventory, [plan for plan in plans if results[plan.host].status in ("changed", "unchanged")])
+
+    def show(line: str) -> None:
+        if (shown := worth_showing(line)) is not None:
+            progress.line(shown)
+
+    results = run_pyinfra(inventory, plans, dry=False, on_line=show)
+    _remember(inventory, plans, results)
     return results
+
+
+def _remember(inventory: Inventory, plans: Sequence[Plan], results: Mapping[str, DeployResult]) -> None:
+    remember_plans(inventory, [plan for plan in plans if results[plan.host].status in ("changed", "unchanged")])
 
 
 def verify(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, SmokeResult]:

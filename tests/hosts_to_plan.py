@@ -37,6 +37,10 @@ class Host:
     connection: ImaginedConnection = field(default_factory=lambda: ImaginedConnection("192.0.2.7"))
 
 
+A_LAB_MACHINES_MEMORY = {"total_mib": 64017, "available_mib": 62105}
+"""Of profiles that pretend no memory but show the machine's: any will do."""
+
+
 def host(**settings: Any) -> Host:
     """A host with some settings."""
     return Host(HostSettings(**settings))
@@ -60,6 +64,7 @@ def broken(state: DriverState, **nvidia: Any) -> HostFacts:
 def lab_facts(profile: str) -> HostFacts:
     """What the probe finds on a lab host of a profile."""
     text = yaml.safe_load((PROFILES / f"{profile}.yml").read_text(encoding="utf-8"))
+    memory = text.get("memory", A_LAB_MACHINES_MEMORY)
     cores = text["cpu"]["cores"] * text["cpu"].get("sockets", 1)
     devices = tuple(
         DisplayDevice(d["slot"], d["id"][:4], d["id"][5:], d["class"], d.get("driver"))
@@ -72,8 +77,8 @@ def lab_facts(profile: str) -> HostFacts:
         virtualization=Virtualization.CONTAINER,
         virtualization_name="docker",
         cpu=Cpu(text["cpu"]["model"], cores, 2 * cores, frozenset(text["cpu"]["flags"].split())),
-        memory_total_mib=text["memory_mib"],
-        memory_available_mib=text["memory_available_mib"],
+        memory_total_mib=memory["total_mib"],
+        memory_available_mib=memory["available_mib"],
         models_disk=LAB_DISK,
         display_devices=devices,
         nvidia=_nvidia(text.get("nvidia"), any(d.vendor_id == "10de" for d in devices)),

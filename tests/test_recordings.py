@@ -19,7 +19,7 @@ from inhouse import tls
 from inhouse.lab import engine, weights
 from inhouse.lab.paths import cache_dir
 from tests.standins import replay
-from tests.standins.processes import Mirror, Server, free_port, linked, unpacked
+from tests.standins.processes import Mirror, Server, free_port, linked, seeded, unpacked
 from tests.standins.replay import Answer
 
 GGUF = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
@@ -155,16 +155,7 @@ def small_models() -> weights.Weights:
 @pytest.fixture(scope="module")
 def seed(root: Path, small_models: weights.Weights, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with tiny:270m and minilm, as the recorded server had it."""
-    with Server(root, tmp_path_factory.mktemp("seed")) as server:
-        for kind, name in (("completion", "tiny:270m"), ("embedding", "minilm")):
-            content = small_models.file(kind).read_bytes()  # type: ignore[arg-type]
-            digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-            server.ask("POST", f"/api/blobs/{digest}", content)
-            create: dict[str, Any] = {"model": name, "files": {"model.gguf": digest}}
-            if kind == "completion":
-                create |= {"template": "{{ .Prompt }}", "parameters": {"num_predict": 32}}
-            server.ask("POST", "/api/create", create)
-        return server.store
+    return seeded(root, small_models, tmp_path_factory.mktemp("seed"))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from inhouse.errors import DeployError
 from inhouse.handover import Event
 from inhouse.inventory import Inventory
 from inhouse.results import DeployResult
-from inhouse.runners import Finished, arguments, result_of, run_pyinfra, undecorated
+from inhouse.runners import Finished, Interrupted, arguments, result_of, run_pyinfra, undecorated, worth_showing
 from tests.samples import a_plan
 
 PLAN = a_plan("gpu1")
@@ -134,11 +134,27 @@ def test_an_interruption_ends_the_child_and_keeps_what_is_known(
             pids.append(int(line.split()[1]))
             raise KeyboardInterrupt
 
-    result = run_pyinfra(inventory, [PLAN], dry=False, on_line=interrupt)["gpu1"]
+    with pytest.raises(Interrupted) as stop:
+        run_pyinfra(inventory, [PLAN], dry=False, on_line=interrupt)
+    result = stop.value.results["gpu1"]
     assert (result.status, result.changes) == ("failed", ("A",))
     assert result.error.startswith("Interrupted.")
     with pytest.raises(ProcessLookupError):
         os.kill(pids[0], 0)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("Starting operation: Ollama answers on loopback", "Ollama answers on loopback"),
+        ("[gpu1]  qwen3:8b: 17 %, 42 of 241 MiB", "  gpu1: qwen3:8b: 17 %, 42 of 241 MiB"),
+        ("[gpu1]  No changes", None),
+        ("[gpu1]  Success", None),
+        ("Operation   Hosts   Success", None),
+    ],
+)
+def test_a_person_sees_steps_and_what_hosts_say(line: str, shown: str | None) -> None:
+    assert worth_showing(line) == shown
 
 
 def test_half_a_line_of_a_killed_child_is_ignored(monkeypatch: pytest.MonkeyPatch, inventory: Inventory) -> None:

@@ -12,6 +12,7 @@ from inhouse.errors import UnreachableError
 from inhouse.inventory import Connection, Host, Inventory
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult, SmokeResult, SmokeTest
+from inhouse.runners import Interrupted
 from inhouse.settings import HostSettings
 from inhouse.state import applied_plans
 from inhouse.survey import Survey
@@ -24,7 +25,9 @@ def an_inventory(folder: Path, *names: str) -> Inventory:
 
 
 def a_smoke_result(host: str, *, ok: bool = True) -> SmokeResult:
-    test = SmokeTest(name="Ollama answers", outcome="passed" if ok else "failed", seconds=0.1, message="" if ok else "it is down.")
+    test = SmokeTest(
+        name="Ollama answers", outcome="passed" if ok else "failed", seconds=0.1, message="" if ok else "it is down."
+    )
     return SmokeResult(host=host, tests=(test,), tokens_per_second={}, memory_used_mib={})
 
 
@@ -82,6 +85,21 @@ def test_a_failing_batch_stops_those_after_it(tmp_path: Path, world: dict[str, s
 def test_without_batches_nothing_is_left_alone(tmp_path: Path, world: dict[str, str]) -> None:
     world["a"] = "smoke fails"
     assert up.apply(survey_of(tmp_path, "a", "b"), QUIET).not_reached == ()
+
+
+def test_after_ctrl_c_nothing_more_is_started_and_what_is_done_is_known(
+    tmp_path: Path, world: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_i: Inventory, plans: Sequence[Plan], **_more: object) -> dict[str, DeployResult]:
+        raise Interrupted({p.host: _deployed(p.host, "fine" if p.host == "a" else "deploy fails") for p in plans})
+
+    monkeypatch.setattr(up, "run_pyinfra", interrupted)
+    outcome = up.apply(survey_of(tmp_path, "a", "b", "c"), QUIET, batch=2)
+    assert outcome.interrupted
+    assert outcome.smoke == {}
+    assert outcome.why("a") == "Deployed, but not tested."
+    assert outcome.not_reached == ("c",)
+    assert set(applied_plans(outcome.survey.inventory)) == {"a"}
 
 
 def test_only_what_was_deployed_is_remembered(tmp_path: Path, world: dict[str, str]) -> None:

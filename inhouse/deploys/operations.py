@@ -17,7 +17,11 @@ from pyinfra.context import host
 _SHOWN_ON_FAILURE = 25
 """Lines of a live command's output that pyinfra prints again when it fails."""
 
-_APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600"
+# Silent, unless it fails.
+_INSTALL = (
+    "out=$(DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600 "
+    'install --no-install-recommends {names} 2>&1) || {{ printf "%s\\n" "$out"; exit 1; }}'
+)
 
 # apt waits for dpkg's lock by itself, but not for the lock of its package lists; a failing third-party source must not
 # stop an installation that does not need it, so the install decides.
@@ -169,4 +173,5 @@ def packages(names: Sequence[str]) -> Generator[StringCommand]:
     """
     missing = host.get_fact(MissingPackages, packages=tuple(names))
     if missing:
-        yield LiveCommand(f"{_UPDATE}; {_APT} install --no-install-recommends {' '.join(missing)}")
+        names_shown = shlex.quote(f"installing {', '.join(missing)}")
+        yield LiveCommand(f"echo {names_shown}; {_UPDATE}; {_INSTALL.format(names=' '.join(missing))}")

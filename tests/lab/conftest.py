@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from inhouse.lab import lab as labs
 from inhouse.lab.faults import set_fault
@@ -23,8 +24,13 @@ HOSTS = {
     "old-driver": "old-driver",
     "broken-driver": "broken-driver@trixie",
     "software-gpu": "software-gpu",
+    "bookworm": "cpu-small",
+    "trixie": "rtx-4090@trixie",
 }
-"""Host → profile: every profile, on both distributions."""
+"""Host → profile: every profile, on both distributions; the last two are for tests that begin with a bare host."""
+
+PINNED = {"dual-a100-80g": ["qwen3:8b", "nomic-embed-text"]}
+"""Host → models, where the planner's own choice would ask for more free disk than a machine for tests may have."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,10 @@ def lab() -> Iterator[LabHandle]:
     name = "test-" + hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:6]
     release = Path(os.environ["OLLAMA_RELEASE"]) if "OLLAMA_RELEASE" in os.environ else None
     folder = labs.up(name, HOSTS, cache_dir() / name / "inventory", release)
+    for host, models in PINNED.items():
+        settings = folder / "host_vars" / host / "models.yml"
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(yaml.safe_dump({"models": models}))
     yield LabHandle(name, folder, release)
     if not os.environ.get("INHOUSE_KEEP_LAB"):
         labs.down(name)

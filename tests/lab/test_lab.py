@@ -31,6 +31,8 @@ CARDS = {
     "old-driver": "NVIDIA Corporation GA102 [GeForce RTX 3090]",
     "broken-driver": "NVIDIA Corporation GA102 [GeForce RTX 3090]",
     "software-gpu": "NVIDIA Corporation AD102 [GeForce RTX 4090]",
+    "bookworm": "ASPEED Technology, Inc. ASPEED Graphics Family",
+    "trixie": "NVIDIA Corporation AD102 [GeForce RTX 4090]",
 }
 DRIVERS = {
     "cpu-small": (DriverState.NO_DEVICE, None, None, 0),
@@ -39,6 +41,8 @@ DRIVERS = {
     "old-driver": (DriverState.WORKING, "535.309.01", "535.309.01", 1),
     "broken-driver": (DriverState.CANNOT_TALK, "580.173.02", "580.178.04", 0),
     "software-gpu": (DriverState.WORKING, "580.178.04", "580.178.04", 1),
+    "bookworm": (DriverState.NO_DEVICE, None, None, 0),
+    "trixie": (DriverState.WORKING, "580.178.04", "580.178.04", 1),
 }
 
 

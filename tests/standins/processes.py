@@ -1,5 +1,6 @@
 """The stand-in and the mirror as processes on loopback, with folders of their own."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 import stamina
 import zstandard
 
-from inhouse.lab import programs, release
+from inhouse.lab import programs, release, weights
 
 NAMES = Path(__file__).with_name("names")
 VERSION = "0.32.15"
@@ -59,6 +60,22 @@ def linked(store: Path, target: Path) -> Path:
             copy.write_bytes(path.read_bytes())
             os.utime(copy, (path.stat().st_atime, path.stat().st_mtime))
     return target
+
+
+def seeded(root: Path, models: weights.Weights, folder: Path) -> Path:
+    """A store with `tiny:270m` and `minilm`, made through the API of a server."""
+    with Server(root, folder) as server:
+        completion = {"template": "{{ .Prompt }}", "parameters": {"num_predict": 32}}
+        _create(server, "tiny:270m", models.file("completion"), completion)
+        _create(server, "minilm", models.file("embedding"), {})
+        return server.store
+
+
+def _create(server: "Server", name: str, file: Path, more: Mapping[str, Any]) -> None:
+    content = file.read_bytes()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    server.ask("POST", f"/api/blobs/{digest}", content)
+    server.ask("POST", "/api/create", {"model": name, "files": {"model.gguf": digest}, **more})
 
 
 class Server:
@@ -115,6 +132,10 @@ class Server:
         text = connection.getresponse().read()
         connection.close()
         return json.loads(text) if text.startswith((b"{", b"[")) and b"\n{" not in text else text
+
+    def misbehave(self, fault: str, **numbers: float) -> None:
+        """Put a fault in force."""
+        self.faults.write_text(json.dumps({"fault": fault, **numbers}))
 
     def engines(self) -> list[int]:
         """Process numbers of its `llama-server` children."""
