@@ -4,7 +4,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 from . import ggufhead, golang, models, names
-from .inference import Refused
+from .answers import Refused
 from .names import Name
 from .pull import Puller
 from .store import CONFIG_TYPE, LAYER_TYPE, Store, entry, manifest_bytes

@@ -1,13 +1,12 @@
-"""Generate, chat and embed: from a decoded request to the events of its answer."""
+"""Generate and chat: from a decoded request to the events of its answer."""
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from . import faults, golang, models, names, options, prompts
+from .answers import Answer, Client, Refused
 from .child import EngineRefused
 from .models import Model
 from .options import Options
@@ -18,34 +17,6 @@ OPEN_END = 10
 """An answer without a limit ends after so many contexts."""
 DYING_TOKEN = 3
 ANY_JSON: dict[str, Any] = {"type": "object"}
-
-
-class Refused(golang.GoError):
-    """A request is answered with an error.
-
-    Args:
-        status: HTTP status.
-        message: text of the error.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-@dataclass
-class Client:
-    """Who asked: whether it still waits, and what to break when it does not."""
-
-    on_gone: Callable[[Callable[[], None]], None]
-
-
-@dataclass
-class Answer:
-    """The events of an answer, and the model held for them until `close`."""
-
-    events: Iterator[dict[str, Any]]
-    close: Callable[[], None]
 
 
 class Inference:
@@ -85,7 +56,7 @@ class Inference:
         if "completion" not in model.capabilities:
             raise Refused(400, f'"{body["model"]}" does not support generate')
         started = time.time()
-        stack, runner = self._loaded(model, body)
+        stack, runner = self.loaded(model, body)
         if not prompt:
             return Answer(iter([_done(body, {"response": ""}, "load")]), stack.close)
         system = body.get("system") or model.system
@@ -120,7 +91,7 @@ class Inference:
         if body.get("tools") and "tools" not in model.capabilities:
             raise Refused(400, f"{model.name} does not support tools")
         started = time.time()
-        stack, runner = self._loaded(model, body)
+        stack, runner = self.loaded(model, body)
         if not messages:
             return Answer(iter([_done(body, empty, "load")]), stack.close)
         if model.system and messages[0].get("role") != "system":
@@ -133,43 +104,6 @@ class Inference:
         )  # fmt: skip
         return Answer(events, stack.close)
 
-    def embed(self, body: dict[str, Any], texts: list[str]) -> tuple[list[list[float]], dict[str, int]]:
-        """Unit vectors of `texts`, and the counts and times of the work.
-
-        Raises:
-            Refused: the model is missing or does not embed, or a text is too long and may not be cut.
-        """
-        model = self.model(body.get("model", ""), missing='model "{}" not found, try pulling it first')
-        started = time.time()
-        stack, runner = self._loaded(model, body)
-        with stack:
-            loaded = time.time()
-            if not texts:
-                return [], {}
-            found = [self._embedding(runner, text, body.get("truncate", True)) for text in texts]
-        counts = {
-            "total_duration": _nanoseconds(time.time() - started),
-            "load_duration": _nanoseconds(loaded - started),
-            "prompt_eval_count": sum(tokens for _, tokens in found),
-        }
-        return [vector for vector, _ in found], counts
-
-    def _embedding(self, runner: Runner, text: str, truncate: bool) -> tuple[list[float], int]:
-        try:
-            tokens = runner.child.tokenize(text)
-            limit = runner.options.num_ctx - 2
-            if len(tokens) > limit:
-                if not truncate:
-                    raise Refused(400, "the input length exceeds the context length")
-                text = runner.child.detokenize(tokens[:limit])
-            with runner.child.slots:
-                answer = runner.child.ask("/v1/embeddings", {"input": text})
-        except EngineRefused as error:
-            raise Refused(error.status, error.message()) from error
-        vector = answer["data"][0]["embedding"]
-        length = math.sqrt(sum(value * value for value in vector)) or 1.0
-        return [golang.float32(value / length) for value in vector], int(answer["usage"]["prompt_tokens"])
-
     def _refuse_thinking(self, body: dict[str, Any]) -> None:
         if body.get("think") and not body.get("relaxed_thinking"):
             raise Refused(400, f'"{body["model"]}" does not support thinking')
@@ -178,8 +112,12 @@ class Inference:
         self._scheduler.expire(model)
         return Answer(iter([_done(body, fields, "unload")]), lambda: None)
 
-    def _loaded(self, model: Model, body: dict[str, Any]) -> tuple[ExitStack, Runner]:
-        """The model, held until the stack is closed."""
+    def loaded(self, model: Model, body: dict[str, Any]) -> tuple[ExitStack, Runner]:
+        """The model, held until the stack is closed.
+
+        Raises:
+            Refused: it cannot be loaded, or an option is of the wrong type.
+        """
         while faults.current().name == "hang":
             time.sleep(0.2)
         stack = ExitStack()
@@ -239,8 +177,8 @@ class Inference:
         timings = final["timings"]
         metrics = {
             "context": context,
-            "total_duration": _nanoseconds(time.time() - started),
-            "load_duration": _nanoseconds(loaded - started),
+            "total_duration": nanoseconds(time.time() - started),
+            "load_duration": nanoseconds(loaded - started),
             "prompt_eval_count": timings.get("cache_n", 0) + timings["prompt_n"],
             "prompt_eval_duration": int(timings["prompt_ms"] * 1e6),
             "eval_count": timings["predicted_n"],
@@ -328,5 +266,6 @@ def _done(body: dict[str, Any], fields: dict[str, Any], reason: str) -> dict[str
     return {**_head(body), **fields, "done": True, "done_reason": reason}
 
 
-def _nanoseconds(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
+    """As the real server tells durations."""
     return int(seconds * 1e9)
