@@ -2,10 +2,14 @@
 
 import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+UNUSED_S = 14 * 24 * 3600
 
 
 def key(parts: Iterable[str]) -> str:
@@ -16,7 +20,8 @@ def key(parts: Iterable[str]) -> str:
 def built(cache: Path, name: str, definition: str, make: Callable[[Path], None]) -> Path:
     """The folder `cache/name-definition`, filled by `make` when it is not there yet.
 
-    Folders of an earlier definition are removed. A build that fails leaves nothing behind.
+    Folders of other definitions go once nobody used them for two weeks: a lab that is up may still serve from one.
+    A build that fails leaves nothing behind.
 
     Args:
         cache: folder that holds what outlives a lab.
@@ -28,16 +33,20 @@ def built(cache: Path, name: str, definition: str, make: Callable[[Path], None])
     folder = cache / f"{name}-{definition}"
     with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if folder.is_dir():
-            return folder
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
-        scratch.chmod(0o755)
-        try:
-            make(scratch)
-            scratch.rename(folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        for older in cache.glob(f"{name}-*"):
-            if older != folder and older.is_dir() and len(older.name) == len(folder.name):
-                shutil.rmtree(older)
+        if not folder.is_dir():
+            _make_whole(cache, name, folder, make)
+        os.utime(folder)
+        for other in cache.glob(f"{name}-{'?' * len(definition)}"):
+            if other.is_dir() and time.time() - other.stat().st_mtime > UNUSED_S:
+                shutil.rmtree(other)
     return folder
+
+
+def _make_whole(cache: Path, name: str, folder: Path, make: Callable[[Path], None]) -> None:
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=cache))
+    scratch.chmod(0o755)
+    try:
+        make(scratch)
+        scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
