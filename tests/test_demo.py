@@ -11,6 +11,7 @@ from inhouse import demo
 from inhouse.errors import LabError
 from inhouse.init import init
 from inhouse.inventory import load
+from inhouse.lab import lab as labs
 from inhouse.results import DeployResult, SmokeResult, SmokeTest
 from inhouse.survey import Survey
 from inhouse.up import Outcome
@@ -32,7 +33,7 @@ def test_without_a_container_engine_this_machine_is_shown(monkeypatch: pytest.Mo
         raise LabError("no Docker daemon answers here. Run: apt-get install docker.io")
 
     monkeypatch.setattr(demo, "release_host_answers", lambda: False)
-    monkeypatch.setattr(demo.labs, "up", refuse)
+    monkeypatch.setattr(labs, "up", refuse)
     assert demo.demo(console, keep=True) == 1
     assert "Run: apt-get install docker.io" in text(console)
     assert "threads" in text(console)
@@ -42,7 +43,7 @@ def test_without_a_container_engine_this_machine_is_shown(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(("status", "answers"), [(200, True), (404, False)])
 def test_ollamas_release_host_is_asked(monkeypatch: pytest.MonkeyPatch, status: int, answers: bool) -> None:
     asked = httpx.Request("GET", "https://releases.example")
-    monkeypatch.setattr(demo.httpx, "get", lambda *_a, **_m: httpx.Response(status, request=asked))
+    monkeypatch.setattr(httpx, "get", lambda *_a, **_m: httpx.Response(status, request=asked))
     assert demo.release_host_answers() is answers
 
 
@@ -50,7 +51,7 @@ def test_a_release_host_that_cannot_be_reached_does_not_answer(monkeypatch: pyte
     def refuse(*_args: object, **_more: object) -> httpx.Response:
         raise httpx.ConnectError("no route")
 
-    monkeypatch.setattr(demo.httpx, "get", refuse)
+    monkeypatch.setattr(httpx, "get", refuse)
     assert demo.release_host_answers() is False
 
 
