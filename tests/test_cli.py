@@ -1,13 +1,16 @@
 """The commands: exit codes, one paragraph for an error, JSON and nothing else."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
-from inhouse import runners, survey
+import inhouse
+from inhouse import paths, runners, survey
 from inhouse.cli import app
 from inhouse.errors import UnreachableError
 from inhouse.init import init
@@ -137,3 +140,11 @@ def test_an_unknown_setting_stops_everything_before_a_host_is_asked(
     code, _, error = run("plan", str(inventory))
     assert code == 1
     assert "context_length" in error
+
+
+def test_every_command_that_a_text_tells_to_run_is_there() -> None:
+    folders = (paths.templates_folder(), Path(inhouse.__file__).parent)
+    texts = [file.read_text() for folder in folders for file in folder.rglob("*.*") if file.suffix in {".py", ".j2"}]
+    told = {name for text in texts for name in re.findall(r"[Rr]un:? `?inhouse ([a-z]+)", text)}
+    assert {"init", "plan", "verify"} <= told
+    assert told <= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]

@@ -67,6 +67,7 @@ def world(tmp_path: Path, fleet: tuple[str, str], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
     subject = Subject(
         plan=a_plan(server_name=NAME, address="127.0.0.1", https_port=https.server_port, http_port=http.server_port),
+        inventory="/srv/site",
         connection=Connection("local", "127.0.0.1"),
         become_password=None,
         ca_certificate=ca,
@@ -131,6 +132,7 @@ def test_faults_of_the_host(world: World) -> None:
     }
     assert failures(tests) == set(found)
     assert all(tests[name].message.startswith(text) for name, text in found.items())
+    assert tests["The host belongs to this fleet"].message.endswith("Run: inhouse up /srv/site --limit gpu1")
     assert skipped(tests) == set()
 
 

@@ -15,7 +15,7 @@ from inhouse.errors import VerifyError
 from inhouse.inventory import Connection, Host, Inventory
 from inhouse.results import SmokeResult, SmokeTest
 from inhouse.settings import HostSettings, Secrets
-from inhouse.smoke.backend import _hostspec
+from inhouse.smoke.backend import _hostspec, connect
 from inhouse.smoke.bounds import host_bound_s
 from inhouse.smoke.run import Crew, keep_results, run, subject_of, write_junit
 from tests.samples import CHAT, a_plan
@@ -155,6 +155,28 @@ def test_junit_counts_and_explains(tmp_path: Path) -> None:
 def test_ssh_addresses(inventory: Inventory, connection: Connection, expected: str) -> None:
     subject = subject_of(inventory, a_plan("a")).model_copy(update={"connection": connection})
     assert _hostspec(subject) == expected
+
+
+def test_the_inventorys_key_is_the_only_one_tried_and_is_in_the_command_a_person_gets(
+    inventory: Inventory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = tmp_path / "ssh-arguments"
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(f'#!/bin/sh\necho "$*" >>{said}\n')
+    ssh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{ssh.parent}:/usr/bin:/bin")
+    connection = Connection("ssh", "192.0.2.7", port=2222, user="ops", private_key_file="/keys/fleet")
+    subject = subject_of(inventory, a_plan("a")).model_copy(update={"connection": connection})
+    with connect(subject) as host:
+        host.run("true")
+    arguments = said.read_text().splitlines()[0]
+    assert "-o IdentitiesOnly=yes" in arguments
+    assert "-i /keys/fleet" in arguments
+    login = "ssh -o IdentitiesOnly=yes -i /keys/fleet -p 2222 ops@192.0.2.7"
+    assert subject.on_host("id -u") == f"{login} id -u"
+    sudo = subject.model_copy(update={"connection": replace(connection, become=True)})
+    assert sudo.on_host("id -u") == f"{login} sudo id -u"
 
 
 def test_a_large_model_has_time_to_load() -> None:

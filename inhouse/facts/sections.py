@@ -105,4 +105,5 @@ def _not_a_probe(lines: list[str]) -> str:
 def _cut_off(host: str, lines: list[str]) -> str:
     names = [line.removeprefix("@").split()[0] for line in lines if line.startswith("@") and len(line) > 1]
     where = f"in section {names[-1]!r}" if names else "before its first section"
-    return f"the probe's output stops {where}: the connection was cut. Run again: inhouse facts --limit {host}"
+    again = f"Run the same command again; --limit {host} is enough."
+    return f"the probe's output stops {where}: the connection was cut. {again}"

@@ -74,7 +74,8 @@ def connect(subject: Subject) -> Iterator[Host]:
             _hostspec(subject),
             ssh_config=connection.ssh_config_file,
             ssh_identity_file=connection.private_key_file,
-            ssh_extra_args="-o BatchMode=yes",
+            # Only the named key: an agent full of others makes the server hang up before it is tried.
+            ssh_extra_args="-o BatchMode=yes" + (" -o IdentitiesOnly=yes" if connection.private_key_file else ""),
             timeout=CONNECT_S,
             controlpath=str(control),
             sudo=connection.become,

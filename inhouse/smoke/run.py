@@ -86,6 +86,7 @@ def subject_of(inventory: Inventory, plan: Plan) -> Subject:
     certificate = inventory.ca_certificate.read_text(encoding="ascii")
     return Subject(
         plan=plan,
+        inventory=str(inventory.path),
         connection=replace(host.connection, become_password=None),
         become_password=host.connection.become_password,
         ca_certificate=certificate,

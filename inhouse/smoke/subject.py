@@ -5,6 +5,7 @@ import shlex
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from inhouse.facts import ssh
 from inhouse.inventory import Connection
 from inhouse.planner.plan import Plan
 
@@ -15,6 +16,8 @@ class Subject(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     plan: Plan
+    inventory: str
+    """The inventory's folder, for commands that a person is told to run."""
     connection: Connection
     """Without its become_password, which stands below: a secret inside a nested record would be masked on the way."""
     become_password: SecretStr | None
@@ -51,13 +54,11 @@ class Subject(BaseModel):
         """Origin a browser would send: Open-WebUI refuses websockets of any other."""
         return f"https://{self.host_header}"
 
+    def here(self, command: str) -> str:
+        """Return what a person types on the controller to run one of our commands for this host alone."""
+        return shlex.join(["inhouse", command, self.inventory, "--limit", self.plan.host])
+
     def on_host(self, command: str) -> str:
         """Return what a person types on the controller to run `command` on the host as root."""
-        connection = self.connection
-        if connection.kind == "local":
-            return f"sudo {command}"
-        config = ["-F", connection.ssh_config_file] if connection.ssh_config_file else []
-        key = ["-i", connection.private_key_file] if connection.private_key_file else []
-        port = ["-p", str(connection.port)] if connection.port != 22 else []
-        login = f"{connection.user}@{connection.address}" if connection.user else connection.address
-        return f"{shlex.join(['ssh', *config, *key, *port, login])} sudo {command}"
+        as_root = f"sudo {command}" if self.connection.become else command
+        return as_root if self.connection.kind == "local" else f"{ssh.login(self.connection)} {as_root}"

@@ -48,7 +48,7 @@ def test_fleet_marker(host: Host, subject: Subject) -> None:
         found=f"{FLEET_MARKER} holds {answer.stdout.strip()[:23]}…" if answer.rc == 0 else f"no {FLEET_MARKER}",
         expected=f"{subject.fleet[:23]}…, the fingerprint of this inventory's CA",
         cause="another inventory manages this host, or it was never deployed",
-        run=f"inhouse up --limit {subject.plan.host}",
+        run=subject.here("up"),
     )
 
 

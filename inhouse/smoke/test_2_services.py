@@ -43,7 +43,7 @@ def test_steady(host: Host, unit: str, subject: Subject) -> None:
         found=f"{unit} is {enabled}",
         expected="enabled",
         cause="somebody disabled it: it will not come back after a reboot",
-        run=f"inhouse up --limit {subject.plan.host}",
+        run=subject.here("up"),
     )
     restarts = int(properties.get("NRestarts") or 0)
     running_s = _running_s(host, properties)

@@ -23,7 +23,7 @@ NO_SUCH_MODEL = "inhouse-smoke-test-of-a-model-that-does-not-exist"
 
 @needs(CADDY_UNIT)
 @provides("proxy")
-def test_tls(subject: Subject, plan: Plan) -> None:
+def test_tls(subject: Subject) -> None:
     """The proxy's certificate is this fleet's, names the host and is good for 14 days more"""
     certificate = _certificate(subject)
     try:
@@ -37,7 +37,7 @@ def test_tls(subject: Subject, plan: Plan) -> None:
         found=f"a certificate by {certificate.issuer.rfc4514_string()} with {days} days left",
         expected=f"one that the fleet CA issued, with {DAYS_LEFT} days left or more",
         cause="`inhouse up`, which renews it in its last 30 days, has not run for long",
-        run=f"inhouse up --limit {plan.host}",
+        run=subject.here("up"),
     )
 
 
@@ -54,7 +54,7 @@ def _certificate(subject: Subject) -> x509.Certificate:
             found=shortened(f"{plan.address} port {plan.https_port}: {found}"),
             expected=f"TLS for {plan.server_name} by the fleet CA",
             cause=cause,
-            run=f"inhouse up --limit {plan.host}",
+            run=subject.here("up"),
         )
     )
 
@@ -71,13 +71,13 @@ def test_redirect(subject: Subject, plan: Plan) -> None:
         found=f"status {answer.status_code}, location {target or 'none'}",
         expected=f"a redirect to {subject.origin}/",
         cause="another program has the port, or the proxy's configuration was changed by hand",
-        run=f"inhouse up --limit {plan.host}",
+        run=subject.here("up"),
     )
 
 
 @needs("proxy")
 @pytest.mark.parametrize("token", ["no", "a wrong"])
-def test_no_token_no_answer(anyone: httpx.Client, plan: Plan, token: str) -> None:
+def test_no_token_no_answer(anyone: httpx.Client, subject: Subject, token: str) -> None:
     """Programs with {token} token get no answer"""
     headers = {"Authorization": f"Bearer {WRONG_TOKEN}"} if token == "a wrong" else {}
     answers = [
@@ -91,12 +91,12 @@ def test_no_token_no_answer(anyone: httpx.Client, plan: Plan, token: str) -> Non
             found=f"{answer.request.url.path} answered {answer.status_code}: {shortened(answer.text, 80)}",
             expected="401 and an error as JSON",
             cause="the proxy's configuration was changed by hand, or is not in force",
-            run=f"inhouse up --limit {plan.host}",
+            run=subject.here("up"),
         )
 
 
 @needs("proxy")
-def test_no_management(program: httpx.Client, plan: Plan) -> None:
+def test_no_management(program: httpx.Client, subject: Subject) -> None:
     """Models cannot be pulled or deleted through the proxy"""
     for method, path in (("POST", "/api/pull"), ("DELETE", "/api/delete")):
         answer = program.request(method, path, json={"model": NO_SUCH_MODEL, "stream": False})
@@ -105,5 +105,5 @@ def test_no_management(program: httpx.Client, plan: Plan) -> None:
             found=f"{method} {path} answered {answer.status_code}: {shortened(answer.text, 80)}",
             expected="403: a host's models are the inventory's business",
             cause="the proxy's configuration was changed by hand, or is not in force",
-            run=f"inhouse up --limit {plan.host}",
+            run=subject.here("up"),
         )

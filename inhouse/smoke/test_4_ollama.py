@@ -34,7 +34,7 @@ def test_version(host: Host, plan: Plan, subject: Subject) -> None:
 
 @needs("proxy", "ollama")
 @provides("api")
-def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
+def test_through_proxy(ollama: Ollama, subject: Subject) -> None:
     """Ollama answers through the proxy to a program that has the token"""
     try:
         ollama.models()
@@ -45,7 +45,7 @@ def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
                 expected="the list of models",
                 cause="the token on the host is not the inventory's, the proxy's configuration was changed by hand, or "
                 "the models' store cannot be read",
-                run=f"inhouse up --limit {plan.host}",
+                run=subject.here("up"),
             )
         ) from error
 
@@ -53,7 +53,7 @@ def test_through_proxy(ollama: Ollama, plan: Plan) -> None:
 @for_models("all")
 @needs("api")
 @provides("present:{model.tag}")
-def test_model_present(ollama: Ollama, model: PlannedModel, plan: Plan) -> None:
+def test_model_present(ollama: Ollama, model: PlannedModel, subject: Subject) -> None:
     """{model.tag} is on the host"""
     there = ollama.models()
     expect(
@@ -61,5 +61,5 @@ def test_model_present(ollama: Ollama, model: PlannedModel, plan: Plan) -> None:
         found=", ".join(sorted(there)) or "no model at all",
         expected=f"{model.tag} among them",
         cause="its pull was interrupted, somebody deleted it, or its manifest is damaged",
-        run=f"inhouse up --limit {plan.host}",
+        run=subject.here("up"),
     )

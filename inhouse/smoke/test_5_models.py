@@ -84,7 +84,7 @@ def test_placed(host: Host, model: PlannedModel, measured: Measured, subject: Su
         found=f"{share:.0%} of {model.tag} on the GPU",
         expected=expected,
         cause="" if as_planned else causes_of_fallback(host, model),
-        run=f"inhouse doctor --limit {subject.plan.host}",
+        run=subject.here("plan"),
     )
 
 
@@ -101,7 +101,7 @@ def test_context(ollama: Ollama, model: PlannedModel, measured: Measured, subjec
         found=f"loaded with {actual} tokens",
         expected=f"{wanted} tokens (planned {model.context_length}, trained {trained or 'unknown'})",
         cause="OLLAMA_CONTEXT_LENGTH on the host is not the plan's, or a program asked for another num_ctx",
-        run=f"inhouse up --limit {subject.plan.host}",
+        run=subject.here("up"),
     )
     if not embeds:
         _context_is_there(ollama, model, wanted, subject)
@@ -139,7 +139,7 @@ def test_speed(host: Host, model: PlannedModel, measured: Measured, subject: Sub
 
 @with_chat_model
 @needs("works:{plan.chat_models[0].tag}")
-def test_streaming(measured: Measured, plan: Plan) -> None:
+def test_streaming(measured: Measured, plan: Plan, subject: Subject) -> None:
     """Answers stream through the proxy piece by piece"""
     generation = measured.generations[plan.chat_models[0].tag]
     expect(
@@ -147,7 +147,7 @@ def test_streaming(measured: Measured, plan: Plan) -> None:
         found=f"all of an answer that took {generation.spread_eval_s:.2f} s came within {generation.spread_s:.2f} s",
         expected="pieces as they are made",
         cause="the proxy, or another one in between, buffers answers",
-        run=f"inhouse up --limit {plan.host}",
+        run=subject.here("up"),
     )
 
 

@@ -36,7 +36,7 @@ def test_ready(anyone: httpx.Client, plan: Plan, subject: Subject) -> None:
 
 @with_open_webui
 @needs("open-webui")
-def test_sign_up_closed(anyone: httpx.Client, plan: Plan) -> None:
+def test_sign_up_closed(anyone: httpx.Client, subject: Subject) -> None:
     """Strangers cannot sign up"""
     stranger = {"name": "stranger", "email": NO_ADDRESS, "password": NO_ADDRESS}
     answer = anyone.post("/api/v1/auths/signup", json=stranger)
@@ -45,7 +45,7 @@ def test_sign_up_closed(anyone: httpx.Client, plan: Plan) -> None:
         found=f"sign-up answered {answer.status_code}: {shortened(answer.text, 80)}",
         expected="403",
         cause="ENABLE_SIGNUP is not false in force, or there is no administrator yet and the first to come becomes one",
-        run=f"inhouse up --limit {plan.host}",
+        run=subject.here("up"),
     )
 
 
@@ -68,7 +68,7 @@ def test_sign_in(anyone: httpx.Client, plan: Plan, subject: Subject, person: dic
         found=f"status {answer.status_code}, role {session.get('role')}: {shortened(str(session.get('detail', '')))}",
         expected=f"a session of {plan.open_webui_admin_email} as administrator",
         cause=causes.get(answer.status_code, "sign-in by password is off, or asks for a second step"),
-        run=f"inhouse doctor --limit {plan.host}",
+        run=subject.on_host(f"journalctl -u {OPEN_WEBUI_UNIT} -n 50"),
     )
     person["token"] = session["token"]
 
@@ -93,7 +93,7 @@ def test_models_listed(anyone: httpx.Client, plan: Plan, subject: Subject, perso
 @with_open_webui
 @needs("open-webui")
 @provides("websocket")
-def test_websocket(subject: Subject, plan: Plan) -> None:
+def test_websocket(subject: Subject) -> None:
     """A websocket opens through the proxy"""
     try:
         open_websocket(subject)
@@ -104,7 +104,7 @@ def test_websocket(subject: Subject, plan: Plan) -> None:
                 expected="a websocket at /ws/socket.io",
                 cause="the proxy does not pass websockets on, or Open-WebUI does not accept "
                 f"{subject.origin} as an origin (CORS_ALLOW_ORIGIN)",
-                run=f"inhouse up --limit {plan.host}",
+                run=subject.here("up"),
             )
         ) from error
 

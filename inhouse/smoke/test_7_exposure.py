@@ -38,7 +38,7 @@ def _inside_only(host: Host, subject: Subject, port: int) -> None:
         found=f"port {port}: {', '.join(found)}",
         expected="127.0.0.1 and nothing else",
         cause="somebody changed the unit's settings (OLLAMA_HOST, --host), or another program has the port",
-        run=f"inhouse up --limit {subject.plan.host}",
+        run=subject.here("up"),
     )
 
 
