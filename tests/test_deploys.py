@@ -1,6 +1,8 @@
 """What the deploys decide, from what hosts say."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from inhouse import paths
 from inhouse.deploys import ollama, proxy, tls
 from inhouse.deploys.models import Store, full_name, manifest_path, need, parse_store
 from inhouse.deploys.operations import Paths, PathState, failure
@@ -234,17 +237,26 @@ def answering(lines: list[str]) -> Iterator[int]:
         thread.join(timeout=5)
 
 
-def pull(recording: str) -> "subprocess.CompletedProcess[str]":
+def pull(recording: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     lines = json.loads((RECORDINGS / f"{recording}.json").read_text())["response"]["lines"]
     with answering(lines) as port:
         command = ["sh", "-c", render("ollama/pull.sh.j2"), "ollama-pull", str(port), "tiny:270m"]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
+        env = {**os.environ, **environment}
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=20, env=env)
 
 
 def test_a_pull_that_succeeds_says_so() -> None:
     done = pull("pull_resumed")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "tiny:270m: success"
+
+
+def test_a_proxy_of_the_site_is_not_asked_for_what_is_on_the_host_itself() -> None:
+    done = pull("pull_resumed", http_proxy="http://127.0.0.1:9", no_proxy="")
+    assert done.returncode == 0, done.stderr
+    for script in paths.templates_folder().rglob("*.sh.j2"):
+        calls = re.findall(r"curl --[^|]*?(?:\$url/|127\.0\.0\.1)", script.read_text(encoding="utf-8"))
+        assert all("--noproxy '*'" in call for call in calls), script
 
 
 def test_an_error_inside_a_200_is_found_and_told() -> None:
