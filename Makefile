@@ -13,7 +13,7 @@ test: unit
 	@.ci/lab-tests
 
 unit: prepare
-	@$(RUN)/pytest -q -m "not lab" tests
+	@$(RUN)/pytest -q -n 2 -m "not lab" tests
 
 lint: prepare
 	@.ci/lint
