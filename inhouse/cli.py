@@ -13,7 +13,7 @@ import typer
 import typer.core
 
 from inhouse import __version__
-from inhouse.console import Progress, for_people
+from inhouse.console import Progress, for_people, program
 from inhouse.errors import HostError, InhouseError, InventoryError
 
 if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse plan --hardware` answers at once
@@ -262,7 +262,7 @@ def lab_up(
     progress = Progress(for_people())
     wanted = parse_hosts(hosts) if hosts else default_hosts()
     written = labs.up(name, wanted, folder or Path("inventories") / name, ollama_release, progress.line)
-    typer.echo(f"Ready. Try: inhouse plan {written}")
+    typer.echo(f"Ready. Try: {program()} plan {written}")
 
 
 @lab_app.command("down")

@@ -1,5 +1,8 @@
 """Where everything meant for a person is printed, and how progress is shown on a terminal and in a log file."""
 
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -53,3 +56,8 @@ class Progress:
 def for_people(*, quiet: bool = False) -> Console:
     """Return the console for a person; standard error, so that standard output stays clean, when `quiet`."""
     return Console(stderr=quiet, soft_wrap=False)
+
+
+def program() -> str:
+    """How a person calls this program: by its name where the shell finds it, else as it was called now."""
+    return "inhouse" if shutil.which("inhouse") else shlex.quote(sys.argv[0])

@@ -1,6 +1,6 @@
 """`inhouse demo`: three throw-away hosts, everything deployed on them, and a link to click."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
-from inhouse.console import Progress
+from inhouse.console import Progress, program
 from inhouse.errors import LabError
 from inhouse.inventory import Inventory, load
 from inhouse.lab import lab as labs
@@ -99,13 +99,17 @@ def release_host_answers() -> bool:
 
 
 def show_this_machine(console: Console, progress: Progress) -> None:
-    """Show this machine's hardware, what it could run and why: that needs no lab."""
+    """Show this machine's hardware, what it could run and why: that needs no lab, and no root either."""
     from inhouse.facts.show import facts_view
     from inhouse.paths import default_inventory
     from inhouse.planner.show import plan_view
 
     console.print("What needs no hosts: this machine, and what it could run.")
-    found = survey(load(default_inventory()), progress)
+    inventory = load(default_inventory())
+    hosts = tuple(replace(host, connection=replace(host.connection, become=False)) for host in inventory.hosts)
+    found = survey(replace(inventory, hosts=hosts), progress)
+    for error in found.errors.values():
+        console.print(str(error), style="red", markup=False)
     for facts in found.facts.values():
         console.print(facts_view(facts))
     for plan in found.plans.values():
@@ -119,6 +123,7 @@ def how_to_go_on(inventory: Inventory, outcome: Outcome) -> Text:
         return Text("")
     plan = chats[0]
     password = inventory.secrets.open_webui_admin_password.get_secret_value()
+    us = program()
     url = f"https://{plan.address}:{plan.https_port}/".replace(":443/", "/")  # the name is known to nobody's browser
     return Text.assemble(
         ("\nChat: ", "bold"),
@@ -129,6 +134,6 @@ def how_to_go_on(inventory: Inventory, outcome: Outcome) -> Text:
         (password, "bold"),
         f"\n  trust its certificate: import {inventory.ca_certificate} into your browser as an authority\n"
         f"  or look from the shell: curl --cacert {inventory.ca_certificate} {url}\n"
-        f"Look around: inhouse plan {inventory.path} · inhouse verify {inventory.path}\n"
-        f"Remove every trace: inhouse lab down --name {LAB_NAME}\n",
+        f"Look around: {us} plan {inventory.path} · {us} verify {inventory.path}\n"
+        f"Remove every trace: {us} lab down --name {LAB_NAME}\n",
     )

@@ -1,6 +1,7 @@
 """The demo says what is real in its first and last line, and without a container engine shows what needs no hosts."""
 
 import io
+import sys
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from inhouse import demo
+from inhouse.console import Progress
 from inhouse.errors import LabError
 from inhouse.init import init
 from inhouse.inventory import load
@@ -40,6 +42,17 @@ def test_without_a_container_engine_this_machine_is_shown(monkeypatch: pytest.Mo
     assert "models on the" in text(console)
 
 
+def test_this_machine_is_shown_to_somebody_who_may_not_become_root(
+    monkeypatch: pytest.MonkeyPatch, console: Console, tmp_path: Path
+) -> None:
+    for name, body in {"id": "echo 1000", "sudo": "echo 'sudo: a password is required' >&2; exit 1"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    demo.show_this_machine(console, Progress(console))
+    assert "threads" in text(console)
+
+
 @pytest.mark.parametrize(("status", "answers"), [(200, True), (404, False)])
 def test_ollamas_release_host_is_asked(monkeypatch: pytest.MonkeyPatch, status: int, answers: bool) -> None:
     asked = httpx.Request("GET", "https://releases.example")
@@ -55,7 +68,11 @@ def test_a_release_host_that_cannot_be_reached_does_not_answer(monkeypatch: pyte
     assert demo.release_host_answers() is False
 
 
-def test_the_password_is_shown_once_with_a_link_that_works_without_dns(tmp_path: Path) -> None:
+def test_the_password_is_shown_once_with_a_link_that_works_without_dns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setattr(sys, "argv", ["/srv/inhouse/.venv/bin/inhouse"])
     (tmp_path / "hosts.yml").write_text("all: {hosts: {gpu1: {ansible_host: 127.0.1.9}}}\n")
     init(tmp_path)
     inventory = load(tmp_path)
@@ -71,3 +88,4 @@ def test_the_password_is_shown_once_with_a_link_that_works_without_dns(tmp_path:
     assert inventory.secrets is not None
     assert shown.count(inventory.secrets.open_webui_admin_password.get_secret_value()) == 1
     assert "https://127.0.1.9/" in shown
+    assert f"Look around: /srv/inhouse/.venv/bin/inhouse plan {tmp_path}" in shown, "the shell finds no inhouse"
