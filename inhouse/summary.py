@@ -9,14 +9,8 @@ from rich.text import Text
 
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult, SmokeResult
+from inhouse.units import gib
 from inhouse.up import Outcome
-
-_MIB_PER_GIB = 1024
-
-
-def gib(mib: int) -> str:
-    """Format MiB as GiB with one decimal."""
-    return f"{mib / _MIB_PER_GIB:.1f} GiB"
 
 
 def outcome_table(outcome: Outcome) -> Table:

@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inhouse.facts.model import DisplayDevice, DriverState, HostFacts, Installed, NvidiaDriver, NvidiaGpu
-
-_MIB_PER_GIB = 1024
+from inhouse.units import gib
 
 _VENDORS = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
 
@@ -49,8 +48,8 @@ def _rows(facts: HostFacts) -> list[tuple[str, str]]:
     rows = [
         ("system", _system(facts)),
         ("processor", f"{cpu.model}, {cpu.cores} cores, {cpu.threads} threads"),
-        ("memory", f"{_gib(facts.memory_total_mib)}, {_gib(facts.memory_available_mib)} available"),
-        ("models' disk", f"{disk.path}: {_gib(disk.free_mib)} free of {_gib(disk.total_mib)}"),
+        ("memory", f"{gib(facts.memory_total_mib)}, {gib(facts.memory_available_mib)} available"),
+        ("models' disk", f"{disk.path}: {gib(disk.free_mib)} free of {gib(disk.total_mib)}"),
         *(("graphics", _device(device)) for device in facts.display_devices),
         ("NVIDIA driver", _driver(facts.nvidia)),
         *((f"GPU {gpu.index}", _gpu(gpu)) for gpu in facts.nvidia.gpus),
@@ -87,9 +86,9 @@ def _driver(nvidia: NvidiaDriver) -> str:
 
 def _gpu(gpu: NvidiaGpu) -> str:
     total, free = gpu.memory_total_mib, gpu.memory_free_mib
-    memory = "memory shared with the host" if total is None else _gib(total)
+    memory = "memory shared with the host" if total is None else gib(total)
     if total is not None and free is not None:
-        memory = f"{memory}, {_gib(free)} free"
+        memory = f"{memory}, {gib(free)} free"
     capability = f", compute capability {gpu.compute_capability}" if gpu.compute_capability else ""
     return f"{gpu.name}, {memory}{capability}{', split by MIG' if gpu.mig else ''}"
 
@@ -110,7 +109,3 @@ def _installed(installed: Installed) -> str:
 def _listening(facts: HostFacts) -> str:
     ports = {port.port: port.process for port in facts.listening}
     return ", ".join(f"{port} ({process})" if process else str(port) for port, process in ports.items()) or "nothing"
-
-
-def _gib(mib: int) -> str:
-    return f"{mib / _MIB_PER_GIB:.1f} GiB"

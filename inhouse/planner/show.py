@@ -1,6 +1,6 @@
 """A plan as a person reads it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inhouse.planner.plan import Plan, PlannedModel
+from inhouse.units import gib
 
 UNDER_HOST = (0, 0, 0, 2)
 
@@ -22,11 +23,6 @@ def plan_view(plan: Plan) -> RenderableType:
     parts += [_line("warning", text, "yellow") for text in plan.warnings]
     parts += [_line("problem", text, "red") for text in plan.problems]
     return Group(*parts, Text(""))
-
-
-def json_record(plans: Mapping[str, Plan]) -> dict[str, object]:
-    """Plans by host, of types that JSON has."""
-    return {name: plan.model_dump(mode="json") for name, plan in plans.items()}
 
 
 def _heading(plan: Plan) -> Text:
@@ -59,13 +55,9 @@ def _cells(model: PlannedModel, on_gpu: bool) -> Iterator[str]:
     yield model.quantization
     yield str(model.context_length) if model.parallel == 1 else f"{model.parallel} x {model.context_length}"
     if on_gpu:
-        yield _gib(model.gpu_mib)
-    yield _gib(model.ram_mib)
-    yield _gib(model.download_mib)
-
-
-def _gib(mib: int) -> str:
-    return f"{mib / 1024:.1f} GiB"
+        yield gib(model.gpu_mib)
+    yield gib(model.ram_mib)
+    yield gib(model.download_mib)
 
 
 def _line(label: str, text: str, style: str = "dim") -> RenderableType:

@@ -5,22 +5,23 @@ from inhouse.planner import machine as machines
 from inhouse.planner.budget import Budget
 from inhouse.planner.machine import Machine
 from inhouse.planner.selection import GOAL, LADDER, Chosen, Selection, lacking
+from inhouse.units import gib
 
 
 def hardware(facts: HostFacts, machine: Machine) -> str:
     """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""
     parts = []
     if machine.cards:
-        each = [f"{c.name} {'unified memory' if c.unified else gib(c.memory_mib)}" for c in machine.cards]
+        each = [f"{c.name} {'unified memory' if c.unified else as_on_the_box(c.memory_mib)}" for c in machine.cards]
         parts += [f"{each.count(e)} x {e}" if each.count(e) > 1 else e for e in dict.fromkeys(each)]
     elif machine.has_nvidia:
         parts.append(f"{machines.names(facts)} (not usable)")
-    return ", ".join((*parts, f"{facts.cpu.threads} threads", f"{gib(facts.memory_total_mib)} RAM"))
+    return ", ".join((*parts, f"{facts.cpu.threads} threads", f"{as_on_the_box(facts.memory_total_mib)} RAM"))
 
 
-def gib(mib: float) -> str:
-    """Whole GiB as on the box; tenths below 4 GiB."""
-    return f"{mib / 1024:.1f} GiB" if mib < 4000 else f"{round(mib / 1024)} GiB"
+def as_on_the_box(mib: float) -> str:
+    """Whole GiB; tenths below 4 GiB."""
+    return gib(mib) if mib < 4000 else f"{round(mib / 1024)} GiB"
 
 
 def reason(chosen: Chosen, selection: Selection, budget: Budget) -> str:
@@ -30,7 +31,7 @@ def reason(chosen: Chosen, selection: Selection, budget: Budget) -> str:
     room = min(budget.usable, budget.room(model, use))
     context = min(use.context_length, model.context_trained)
     need = budget.need(model, use)
-    text = f"{why}: {need / 1024:.1f} of {room / 1024:.1f} GiB {_where(chosen, selection, budget)} at {context} tokens"
+    text = f"{why}: {need / 1024:.1f} of {gib(room)} {_where(chosen, selection, budget)} at {context} tokens"
     expected = budget.tokens_per_second(model)
     if expected and "embedding" not in model.purposes:
         text += f", about {expected:.0f} tokens/s expected"
@@ -52,7 +53,7 @@ def _runner_up(chosen: Chosen, selection: Selection, budget: Budget) -> str:
         return ""
     missing = lacking(better, selection.use, budget)
     if missing > 0:
-        return f"; {better.tag} would need {missing / 1024:.1f} GiB more"
+        return f"; {better.tag} would need {gib(missing)} more"
     expected = budget.tokens_per_second(better)
     if expected is None or budget.cards:
         return ""
