@@ -4,10 +4,8 @@ What is there is never overwritten, only completed; each file appears whole or n
 interrupted is mended by running it again.
 """
 
-import os
 import secrets
 import string
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import yaml
 
 from inhouse import tls, vault
 from inhouse.errors import InventoryError
+from inhouse.files import write_whole
 from inhouse.inventory import ca_certificate
 from inhouse.paths import inventories_folder
 from inhouse.settings import Secrets
@@ -94,7 +93,7 @@ def _password(folder: Path, done: list[str]) -> None:
         if _is_encrypted(_secrets_path(folder)):
             raise InventoryError(vault.explain(folder, str(_secrets_path(folder))))
         file = folder / vault.PASSWORD_FILE
-        _write(file, _random(40) + "\n", mode=0o600)
+        write_whole(file, _random(40) + "\n", mode=0o600)
         done.append(f"{file}: opens the secrets. Keep a copy in a safe place; without it they are lost.")
 
 
@@ -112,7 +111,7 @@ def _secrets_file(folder: Path, done: list[str]) -> Mapping[str, str]:
             )
         made = {name: _make(name, folder) for name in missing}
         added = yaml.safe_dump(made, sort_keys=False, default_style=None)
-        _write(file, vault.encrypt(text.rstrip("\n") + "\n" + added, folder), mode=0o600)
+        write_whole(file, vault.encrypt(text.rstrip("\n") + "\n" + added, folder), mode=0o600)
         done.append(f"{file}: {', '.join(missing)} (encrypted with Ansible Vault)")
         there = {**there, **made}
     return there
@@ -133,7 +132,7 @@ def _ca_file(folder: Path, there: Mapping[str, str], done: list[str]) -> None:
             f"{file} is missing, and fleet_ca_key in {_secrets_path(folder)} holds no certificate to make it from. "
             "Restore the file from a backup."
         )
-    _write(file, certificate)
+    write_whole(file, certificate)
     done.append(f"{file}: root certificate; clients trust it once (SHA-256 {tls.fingerprint(certificate)})")
 
 
@@ -170,20 +169,5 @@ def _parsed(file: Path, text: str) -> Mapping[str, str]:
 
 def _text(file: Path, text: Callable[[], str], done: list[str], what: str) -> None:
     if not file.exists():
-        _write(file, text())
+        write_whole(file, text())
         done.append(f"{file}: {what}")
-
-
-def _write(file: Path, text: str, mode: int = 0o644) -> None:
-    """Write a file so that it is there whole or not at all."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(descriptor)
-        Path(name).chmod(mode)
-        Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -1,13 +1,12 @@
 """What a controller remembers of an inventory between runs: the plans that were applied."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from inhouse.files import write_whole
 from inhouse.inventory import Inventory
 from inhouse.planner.plan import Plan
 
@@ -15,9 +14,7 @@ from inhouse.planner.plan import Plan
 def write_private(path: Path, text: str) -> None:
     """Write `text` to `path` as a whole or not at all, readable by its owner only."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        file.write(text)
-    os.replace(file.name, path)  # noqa: PTH105 - Path.replace is the same call; the temporary file has no Path
+    write_whole(path, text, mode=0o600)
 
 
 def applied_plans(inventory: Inventory) -> dict[str, Plan]:
