@@ -7,7 +7,6 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
 from inhouse.console import Progress, program
 from inhouse.errors import LabError
 from inhouse.inventory import Inventory, load
@@ -88,10 +87,12 @@ def chat_on_one_host(folder: Path, cast: Cast) -> None:
 
 def release_host_answers() -> bool:
     """Whether Ollama's releases can be fetched from here."""
-    mirror = HostSettings().ollama_mirror
+    settings = HostSettings()
     try:
         answer = httpx.get(
-            f"{mirror}/v{OLLAMA_DEFAULT_VERSION}/sha256sum.txt", timeout=_PROBE_SECONDS, follow_redirects=True
+            f"{settings.ollama_mirror}/v{settings.ollama_version}/sha256sum.txt",
+            timeout=_PROBE_SECONDS,
+            follow_redirects=True,
         )
     except httpx.HTTPError:
         return False

@@ -88,8 +88,8 @@ def test_kepler_is_too_old() -> None:
 
 def test_pins_are_a_version_and_its_sum() -> None:
     ollama = releases.releases().ollama
-    assert releases.OLLAMA_DEFAULT_VERSION == ollama.default == "0.34.4"
-    assert releases.OPEN_WEBUI_VERSION == "0.12.4"
+    assert ollama.default == "0.34.4"
+    assert releases.releases().open_webui.default == "0.12.4"
     assert ollama.sha256("0.34.4", "amd64") == "c238986e61d40c0cc5f4a9b9e40b9eea104350b77efa34741fc134e105cb9533"
     assert ollama.sha256("0.34.4", "arm64") == "96f50a1192133028cf4e010d8c333f8af14b1505db6be7b2034c11487e7fd7e6"
     assert ollama.sha256("0.30.10", "arm64") is None

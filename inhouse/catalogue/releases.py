@@ -1,7 +1,4 @@
-"""Pinned releases: version, file and SHA-256 together, from releases.yml.
-
-`OLLAMA_DEFAULT_VERSION` and `OPEN_WEBUI_VERSION` can be imported from here; the file is read at their first use.
-"""
+"""Pinned releases: version, file and SHA-256 together, from releases.yml."""
 
 from functools import cache
 from typing import Annotated
@@ -10,11 +7,6 @@ from pydantic import Field
 
 from inhouse.catalogue.load import Row, read
 from inhouse.catalogue.version import Version, version
-
-OLLAMA_DEFAULT_VERSION: str
-"""Release of Ollama deployed unless the inventory names another."""
-OPEN_WEBUI_VERSION: str
-"""Release of Open-WebUI deployed."""
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """uname -m → the name in the file names of Ollama's releases."""
@@ -51,6 +43,7 @@ class Ollama(Row):
     """Everything known about Ollama's releases."""
 
     default: Version
+    """Deployed unless the inventory names another."""
     oldest: Version
     never: dict[Version, str]
     driver_floor: int
@@ -98,12 +91,3 @@ class Releases(Row):
 def releases() -> Releases:
     """Read releases.yml once."""
     return read("releases.yml", Releases)
-
-
-def __getattr__(name: str) -> str:
-    """Give the two default versions without reading a file when this module is imported."""
-    if name == "OLLAMA_DEFAULT_VERSION":
-        return releases().ollama.default
-    if name == "OPEN_WEBUI_VERSION":
-        return releases().open_webui.default
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

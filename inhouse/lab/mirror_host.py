@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from inhouse import tls
 from inhouse.catalogue.models import models
-from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
+from inhouse.catalogue.releases import releases
 from inhouse.errors import LabError
 from inhouse.lab import release as stand_in
 from inhouse.lab import weights
@@ -61,8 +61,9 @@ def served_release(archive: Path | None, folder: Path, cache: Path) -> Served:
     """
     if archive is not None:
         return lay_out(archive, private_dir(folder) / "releases")
-    built = stand_in.build(cache)
-    return Served(built, OLLAMA_DEFAULT_VERSION, stand_in.archive_sha256(built))
+    version = releases().ollama.default
+    built = stand_in.build(cache, version)
+    return Served(built, version, stand_in.archive_sha256(built, version))
 
 
 def start(

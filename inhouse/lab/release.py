@@ -14,7 +14,6 @@ from pathlib import Path
 
 import zstandard
 
-from inhouse.catalogue.releases import OLLAMA_DEFAULT_VERSION
 from inhouse.lab import cached, engine
 from inhouse.lab.programs import standin_program
 
@@ -29,7 +28,7 @@ CUDA_FILES = ("libcublas.so.stand-in", "libcudart.so.stand-in", "libggml-cuda.so
 """Not named `libggml-*.so`, or the engine would try to load them."""
 
 
-def build(cache: Path, version: str = OLLAMA_DEFAULT_VERSION) -> Path:
+def build(cache: Path, version: str) -> Path:
     """Folder that holds `vVERSION/` with the archive and its checksums; made once and kept in `cache`.
 
     Raises:
@@ -45,7 +44,7 @@ def build(cache: Path, version: str = OLLAMA_DEFAULT_VERSION) -> Path:
     )
 
 
-def archive_sha256(release: Path, version: str = OLLAMA_DEFAULT_VERSION) -> str:
+def archive_sha256(release: Path, version: str) -> str:
     """SHA-256 of the archive, as its checksum file says."""
     lines = (release / f"v{version}" / CHECKSUMS).read_text().splitlines()
     return next(line.split()[0] for line in lines if line.endswith(f"  ./{ARCHIVE}"))
