@@ -24,7 +24,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", title="64 hex digits in lower case")]
 Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$", title='a version such as "1.2.3"')]
 Line = Annotated[str, Field(pattern=r"^[^\n\r\t]*$", title="text of one line")]
-Email = Annotated[str, Field(pattern=r"^[^@\s\"'\\]+@[^@\s\"'\\]+$", title="an e-mail address")]
+Email = Annotated[str, Field(pattern=r"^[^@\s\"'\\$`]+@[^@\s\"'\\$`]+$", title="an e-mail address")]
 Duration = Annotated[str, Field(pattern=r"^-?[0-9]+(s|m|h)?$", title='a time such as "30m", "2h" or "-1"')]
 Tag = Annotated[
     str,

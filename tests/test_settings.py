@@ -109,6 +109,12 @@ def test_folders_a_unit_file_could_not_hold_are_refused(folder: str) -> None:
         HostSettings(ollama_models_dir=folder)
 
 
+@pytest.mark.parametrize("email", ["admin", "a b@c.d", "$HOME@c.d", "a@`id`.d", 'a"@c.d'])
+def test_what_is_no_address_or_means_something_to_a_shell_is_refused(email: str) -> None:
+    with pytest.raises(ValidationError):
+        HostSettings(open_webui_admin_email=email)
+
+
 def test_a_slash_at_the_mirrors_end_does_not_matter() -> None:
     assert HostSettings(ollama_mirror="https://m.internal/ollama/").ollama_mirror == "https://m.internal/ollama"
 
