@@ -191,7 +191,7 @@ def test_a_release_with_other_parts_is_unpacked_anew_beside_the_running_one(serv
 
 
 def test_half_a_blob_is_mended(service: Service) -> None:
-    blobs = f"{service.plans['cpu-small'].ollama_models_dir}/blobs"
+    blobs = f"{service.plans['bookworm'].ollama_models_dir}/blobs"
     largest = service.lab.run("bookworm", f"ls -S {blobs} | head -1").strip()
     size = int(service.lab.run("bookworm", f"stat -c %s {blobs}/{largest}"))
     service.lab.run("bookworm", f"truncate -s {size // 2} {blobs}/{largest}")
