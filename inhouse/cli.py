@@ -152,7 +152,9 @@ def plan_hosts(inventory: Path | None, limit: str | None, as_json: bool) -> int:
             console.print(plan_view(made))
         print_changes(console, pending)
         if found.inventory.secrets is None:
-            console.print(f"Secrets are not made yet. Run: inhouse init {found.inventory.path}", highlight=False)
+            console.print(
+                f"Secrets are not made yet. Run: inhouse init {folder_of_secrets(inventory)}", highlight=False
+            )
         show_errors(found.errors)
     if found.errors or any(made.problems for made in found.plans.values()) or any(r.error for r in pending.values()):
         return FAILED
@@ -307,9 +309,16 @@ def load(path: Path | None, limit: str | None, *, secrets_needed: bool = False) 
     if secrets_needed and inventory.secrets is None:
         raise InventoryError(
             f"{inventory.path} has no secrets yet (administrator's password, API token, fleet CA). "
-            f"They are made and encrypted once. Run: inhouse init {inventory.path}"
+            f"They are made and encrypted once. Run: inhouse init {folder_of_secrets(path, inventory)}"
         )
     return inventory.limited_to(limit.split(",")) if limit else inventory
+
+
+def folder_of_secrets(named: Path | None, inventory: Inventory) -> Path:
+    """Return the inventory to complete: where none was named one here, not the one inside an installed package."""
+    from inhouse.paths import LOCAL_INVENTORY
+
+    return inventory.path if named else LOCAL_INVENTORY
 
 
 def texts(errors: Mapping[str, HostError]) -> dict[str, str]:

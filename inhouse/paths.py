@@ -26,7 +26,10 @@ def inventories_folder() -> Path:
     return assets() / "inventories"
 
 
+LOCAL_INVENTORY = Path("inventories/local")
+"""This machine, below the folder one works in."""
+
+
 def default_inventory() -> Path:
     """This machine: `inventories/local` here, or the one that comes with inhouse."""
-    here = Path("inventories/local")
-    return here if here.is_dir() else inventories_folder() / "local"
+    return LOCAL_INVENTORY if LOCAL_INVENTORY.is_dir() else inventories_folder() / "local"

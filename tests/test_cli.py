@@ -142,6 +142,18 @@ def test_an_unknown_setting_stops_everything_before_a_host_is_asked(
     assert "context_length" in error
 
 
+def test_secrets_of_this_machine_are_not_made_inside_an_installed_package(
+    run: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = tmp_path / "site-packages"
+    (packed / "local").mkdir(parents=True)
+    (packed / "local" / "hosts.yml").write_text("all: {hosts: {localhost: {ansible_connection: local}}}\n")
+    monkeypatch.setattr(paths, "inventories_folder", lambda: packed)
+    monkeypatch.chdir(tmp_path)
+    code, _, said = run("up")
+    assert (code, said.rstrip().rpartition("Run: ")[2]) == (1, "inhouse init inventories/local")
+
+
 def test_every_command_that_a_text_tells_to_run_is_there() -> None:
     folders = (paths.templates_folder(), Path(inhouse.__file__).parent)
     texts = [file.read_text() for folder in folders for file in folder.rglob("*.*") if file.suffix in {".py", ".j2"}]
