@@ -77,6 +77,15 @@ def test_a_plan_with_pending_changes_exits_2_and_names_them(
     assert "~ Ollama answers on loopback" in out
 
 
+def test_a_plan_without_secrets_says_what_makes_them(
+    run: Run, tmp_path: Path, world: dict[str, tuple[str, ...]]
+) -> None:
+    (tmp_path / "hosts.yml").write_text(HOSTS)
+    code, out, _ = run("plan", str(tmp_path / "hosts.yml"))
+    assert code == 2
+    assert f"Secrets are not made yet. Run: inhouse init {tmp_path}" in " ".join(out.split())
+
+
 def test_a_plan_as_json_is_json_alone(run: Run, inventory: Path, world: dict[str, tuple[str, ...]]) -> None:
     _, out, _ = run("plan", str(inventory), "--json")
     assert json.loads(out)["hosts"]["gpu1"]["models"][0]["tag"] == "qwen3:8b"
