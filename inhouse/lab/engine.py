@@ -61,7 +61,7 @@ def software_gpu(cache: Path) -> Path:
 
     A server started with `VK_DRIVER_FILES=<folder>/lvp_icd.json GGML_VK_VISIBLE_DEVICES=0` offloads to it (without the
     second, llama.cpp passes over devices that are processors). The manifest names the driver by this folder's path.
-    Lab hosts do not need it: they install Debian's own `mesa-vulkan-drivers`, as a real host would.
+    Lab hosts of the profile `software-gpu` have it beside the stand-in's release; beside a real one they have Debian's.
 
     Raises:
         LabError: Debian's packages cannot be fetched.
