@@ -1,5 +1,6 @@
 """What `lab up` and the controller refuse before anything is made."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,17 @@ def test_without_a_daemon_one_paragraph_says_what_is_missing_and_how_to_get_it(t
         lab.up("one", {"a": "cpu-small"}, tmp_path / "inventory")
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "inventory").exists()
+
+
+@pytest.mark.usefixtures("no_daemon")
+def test_scripts_are_told_the_same_paragraph() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "inhouse.lab.controller", "start"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "apt-get install docker.io" in done.stderr
+    assert "make unit" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from inhouse.lab.paths import cache_dir
 PACKAGES = ("docker.io", "iptables", "mmdebstrap", "openssh-client")
 """What a bare Debian machine needs to run a lab."""
 START_TIMEOUT_S = 60.0
+_WITHOUT_HOSTS = "What needs no hosts works without: `inhouse plan --hardware 'rtx-4090, ram 64'`, `make unit`."
 
 
 def client() -> docker.DockerClient:
@@ -33,9 +34,7 @@ def client() -> docker.DockerClient:
     answer = _connect()
     if isinstance(answer, docker.DockerClient):
         return answer
-    if os.geteuid() != 0 or "DOCKER_HOST" in os.environ:
-        raise LabError(_how_to_get_docker(answer))
-    if start():
+    if start_where_allowed():
         _for_labs_only().touch()
     answer = _connect()
     if isinstance(answer, docker.DockerClient):
@@ -48,6 +47,20 @@ def have_mmdebstrap() -> bool:
     if shutil.which("mmdebstrap") is None and os.geteuid() == 0 and shutil.which("apt-get"):
         _install(["mmdebstrap"])
     return shutil.which("mmdebstrap") is not None
+
+
+def start_where_allowed() -> bool:
+    """Starts a Docker daemon unless one answers, where this process is root; True when this call started it.
+
+    Raises:
+        LabError: as `start`, or this process is not root, or the engine is to be another than this machine's.
+    """
+    answer = _connect()
+    if isinstance(answer, docker.DockerClient):
+        return False
+    if os.geteuid() != 0 or "DOCKER_HOST" in os.environ:
+        raise LabError(_how_to_get_docker(answer))
+    return start()
 
 
 def start() -> bool:
@@ -145,7 +158,8 @@ def _wait_for(daemon: subprocess.Popen[bytes], log: Path) -> None:
             if daemon.poll() is not None:
                 raise LabError(
                     f"dockerd ended at once (exit {daemon.returncode}); its log is {log}. Last lines:\n{_tail(log)}\n"
-                    "A machine that may not start containers (no rights, no kernel support) cannot run a lab."
+                    "A machine that may not start containers (no rights, no kernel support) cannot run a lab. Needed: "
+                    f"a machine or a virtual machine whose root may. {_WITHOUT_HOSTS}"
                 )
             if not isinstance(_connect(), docker.DockerClient):
                 raise _NotYetError(f"dockerd does not answer; its log is {log}")
@@ -176,13 +190,12 @@ def _how_to_get_docker(error: DockerException) -> str:
         f"The lab's hosts are Docker containers, and no Docker daemon answers here ({error}). Needed: a Docker Engine "
         "that this user may use. On Debian and Ubuntu run `sudo apt-get install docker.io mmdebstrap` and "
         '`sudo usermod -aG docker "$USER"`, then log in again; or run the same command as root, which installs and '
-        "starts the engine itself. On a Mac or Windows start Docker Desktop. What needs no hosts works without: "
-        "`inhouse plan --hardware 'rtx-4090, ram 64'`, `make unit`."
+        f"starts the engine itself. On a Mac or Windows start Docker Desktop. {_WITHOUT_HOSTS}"
     )
 
 
 if __name__ == "__main__":
-    actions = {"start": start, "stop": stop}
+    actions = {"start": start_where_allowed, "stop": stop}
     if len(sys.argv) != 2 or sys.argv[1] not in actions:
         sys.exit("usage: python -m inhouse.lab.controller start|stop")
     logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
