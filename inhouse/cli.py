@@ -167,7 +167,10 @@ def up(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Hosts at a time; a failing host stops the batches after it.")
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before changing anything.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", "-y", help="Do not ask before changing anything; without a terminal nothing is asked."),
+    ] = False,
 ) -> None:
     """Facts, plan, deploys and smoke tests: from bare hosts to a service that is known to work."""
     from inhouse.planner.show import plan_view
@@ -182,13 +185,18 @@ def up(
     for made in found.plans.values():
         console.print(plan_view(made))
     show_errors(found.errors)
-    if not yes and sys.stdin.isatty() and not typer.confirm(f"Apply this to {len(found.applicable)} hosts?"):
+    if not yes and found.applicable and sys.stdin.isatty() and not agreed(len(found.applicable)):
         raise typer.Exit(FAILED)
     outcome = apply(found, progress, batch)
     print_outcome(console, outcome)
     if outcome.interrupted:
         raise KeyboardInterrupt
     raise typer.Exit(0 if outcome.ok else FAILED)
+
+
+def agreed(hosts: int) -> bool:
+    """Ask whether to go on."""
+    return typer.confirm(f"Apply this to {'1 host' if hosts == 1 else f'{hosts} hosts'}?")
 
 
 @app.command()
@@ -226,9 +234,15 @@ def plans_to_verify(inventory: Inventory, progress: Progress) -> list[Plan]:
     unknown = inventory.limited_to([host.name for host in inventory.hosts if host.name not in applied])
     found = survey(unknown, progress) if unknown.hosts else None
     if found is not None:
-        show_errors(found.errors)
-        applied |= found.plans
+        bare = {name for name, one in found.facts.items() if one.fleet is None and one.installed.ollama is None}
+        show_errors({**found.errors, **{name: not_deployed(inventory, name) for name in bare}})
+        applied |= {name: made for name, made in found.plans.items() if name not in bare}
     return [applied[host.name] for host in inventory.hosts if host.name in applied]
+
+
+def not_deployed(inventory: Inventory, host: str) -> HostError:
+    """Return what is said of a host with nothing to verify: one sentence, not dozens of failed tests."""
+    return HostError(host, f"nothing is deployed here yet. Run: inhouse up {inventory.path} --limit {host}")
 
 
 @app.command()
@@ -310,7 +324,8 @@ def load(path: Path | None, limit: str | None, *, secrets_needed: bool = False) 
             f"{inventory.path} has no secrets yet (administrator's password, API token, fleet CA). "
             f"They are made and encrypted once. Run: inhouse init {folder_of_secrets(path, inventory)}"
         )
-    return inventory.limited_to(limit.split(",")) if limit else inventory
+    # An empty limit names no host: `--limit "$HOSTS"` with the variable unset must not mean all hosts.
+    return inventory if limit is None else inventory.limited_to(limit.split(","))
 
 
 def folder_of_secrets(named: Path | None, inventory: Inventory) -> Path:

@@ -98,7 +98,8 @@ def load(path: Path) -> Inventory:
     folder = source if source.is_dir() else source.parent
     found = read(folder, source)
     if not found:
-        raise InventoryError(f"{path} has no hosts. Add one under all: hosts: in {_hosts_file(folder, source)}.")
+        begin = "" if _hosts_file(folder, source).exists() else f" To begin an inventory: inhouse init {path}"
+        raise InventoryError(f"{path} has no hosts. Add one under all: hosts: in {_hosts_file(folder, source)}.{begin}")
     settings, secrets = _checked(path, found)
     hosts = _reachable(path, folder, found, settings)
     if secrets is not None:

@@ -15,6 +15,7 @@ from inhouse.cli import app
 from inhouse.errors import UnreachableError
 from inhouse.init import init
 from inhouse.inventory import Host, Inventory
+from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult
 from tests.samples import a_plan
@@ -100,6 +101,27 @@ def test_limit_to_an_unknown_host_is_an_error(run: Run, inventory: Path) -> None
     code, _, error = run("plan", str(inventory), "--limit", "gpu3")
     assert code == 1
     assert "gpu3" in error
+
+
+def test_an_empty_limit_is_an_error_and_not_all_hosts(run: Run, inventory: Path) -> None:
+    code, _, error = run("up", str(inventory), "--yes", "--limit", "")
+    assert code == 1
+    assert '"" is no host or group' in error
+
+
+def test_hosts_with_nothing_deployed_are_told_in_one_sentence_and_not_tested(
+    run: Run, inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(inventory: Inventory, _progress: object) -> survey.Survey:
+        names = [host.name for host in inventory.hosts]
+        bare = parse("rtx-4090, ram 64")
+        return survey.Survey(inventory, dict.fromkeys(names, bare), {name: a_plan(name) for name in names}, {})
+
+    monkeypatch.setattr(survey, "survey", found)
+    code, out, error = run("verify", str(inventory))
+    assert code == 1
+    assert f"gpu1: nothing is deployed here yet. Run: inhouse up {inventory} --limit gpu1" in error
+    assert "passed" not in out
 
 
 def test_a_host_that_does_not_answer_fails_the_plan_and_shows_the_others(
