@@ -21,12 +21,23 @@ from inhouse.templating import render
 
 REPLACED_UNITS = f"{layout.ETC}/replaced"
 """Unit files of other Ollamas that inhouse took over from."""
+_RELEASE_FOLDERS = (
+    Folder(layout.ETC),
+    Folder(layout.OPT),
+    Folder(layout.OLLAMA_PREFIX),
+    Folder(layout.STAGING, "700"),
+)
 
 
 def ollama() -> None:
     """Have the planned release of Ollama serving on loopback."""
     plan = session.plan()
+    foreign_ollama_may_be_replaced(name="No Ollama installed by other means is in the way", plan=plan)
     packages(name="Packages that Ollama's installation needs are there", names=("ca-certificates", "curl", "zstd"))
+    folders(name="The folders of Ollama's releases are there", wanted=_RELEASE_FOLDERS)
+    unpacked = release_is_unpacked(name="Ollama's planned release is checked and unpacked", plan=plan)
+    # Only now, so that a release that cannot be had takes nobody's working Ollama away; and before the user, whose
+    # home cannot be changed while it has processes.
     foreign_ollama_is_aside(name="No Ollama installed by other means serves", plan=plan)
     server.user(
         name="The user ollama exists",
@@ -35,9 +46,9 @@ def ollama() -> None:
         home=layout.OLLAMA_HOME,
         shell="/usr/sbin/nologin",
     )
-    folders(name="Ollama's folders are there", wanted=_folders(plan))
+    folders(name="Ollama's folders are there", wanted=_data_folders(plan))
     causes = [
-        release_is_unpacked(name="Ollama's planned release is checked and unpacked", plan=plan),
+        unpacked,
         release_is_current(name="Ollama's planned release is the current one", plan=plan),
         file(
             name="Ollama's unit is in place",
@@ -55,16 +66,9 @@ def ollama() -> None:
     old_releases_are_gone(name="Only the current and the previous release of Ollama are kept", plan=plan)
 
 
-def _folders(plan: Plan) -> tuple[Folder, ...]:
+def _data_folders(plan: Plan) -> tuple[Folder, ...]:
     user = layout.OLLAMA_USER
-    return (
-        Folder(layout.ETC),
-        Folder(layout.OPT),
-        Folder(layout.OLLAMA_PREFIX),
-        Folder(layout.STAGING, "700"),
-        Folder(layout.OLLAMA_HOME, "750", user, user),
-        Folder(plan.ollama_models_dir, "750", user, user),
-    )
+    return (Folder(layout.OLLAMA_HOME, "750", user, user), Folder(plan.ollama_models_dir, "750", user, user))
 
 
 @dataclass(frozen=True)
@@ -145,19 +149,22 @@ def _state(plan: Plan) -> OllamaState:
 
 
 @operation()
-def foreign_ollama_is_aside(plan: Plan) -> Generator[StringCommand]:
-    """Have no unit `ollama.service` but inhouse's own; never deletes models or programs."""
+def foreign_ollama_may_be_replaced(plan: Plan) -> Generator[StringCommand]:
+    """Have no unit `ollama.service` but inhouse's own, or the leave to take over from it."""
     unit = _state(plan).foreign_unit
-    if unit is None:
-        return
-    if plan.replace_existing_ollama:
-        yield script(render("ollama/replace.sh.j2", layout=layout, kept=REPLACED_UNITS), live=True)
-    else:
+    if unit is not None and not plan.replace_existing_ollama:
         yield failure(
             f"An Ollama that inhouse did not install is here: {unit}. Nothing was changed. To let inhouse take over "
             "(its unit is stopped and kept, its models stay), set replace_existing_ollama: true for this host "
             "and run again."
         )
+
+
+@operation()
+def foreign_ollama_is_aside(plan: Plan) -> Generator[StringCommand]:
+    """Have no unit `ollama.service` but inhouse's own; never deletes models or programs."""
+    if _state(plan).foreign_unit is not None:
+        yield script(render("ollama/replace.sh.j2", layout=layout, kept=REPLACED_UNITS), live=True)
 
 
 @operation()
