@@ -153,7 +153,7 @@ def plan_hosts(inventory: Path | None, limit: str | None, as_json: bool) -> int:
         print_changes(console, pending)
         if found.inventory.secrets is None:
             folder = folder_of_secrets(inventory, found.inventory)
-            console.print(f"Secrets are not made yet. Run: inhouse init {folder}", highlight=False)
+            console.print(f"Secrets are not made yet. Run: inhouse init {folder}", highlight=False, soft_wrap=True)
         show_errors(found.errors)
     if found.errors or any(made.problems for made in found.plans.values()) or any(r.error for r in pending.values()):
         return FAILED

@@ -10,6 +10,7 @@ from rich.text import Text
 from inhouse.console import Progress, program
 from inhouse.errors import LabError
 from inhouse.inventory import Inventory, load
+from inhouse.lab import controller
 from inhouse.lab import lab as labs
 from inhouse.settings import HostSettings
 from inhouse.summary import print_outcome
@@ -57,19 +58,20 @@ def demo(console: Console, *, keep: bool) -> int:
     console.print(cast.truth)
     progress = Progress(console)
     try:
-        folder = labs.up(
-            LAB_NAME, cast.hosts, Path("inventories") / LAB_NAME, on_step=progress.line, upstream=cast.upstream
-        )
+        controller.client()
     except LabError as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         show_this_machine(console, progress)
         return 1
+    folder = labs.up(
+        LAB_NAME, cast.hosts, Path("inventories") / LAB_NAME, on_step=progress.line, upstream=cast.upstream
+    )
     chat_on_one_host(folder, cast)
     inventory = load(folder)
     outcome = apply(survey(inventory, progress), progress)
     print_outcome(console, outcome)
     if keep:
-        console.print(how_to_go_on(inventory, outcome))
+        console.print(how_to_go_on(inventory, outcome), soft_wrap=True)
     else:
         labs.down(LAB_NAME)
     console.print(cast.truth)

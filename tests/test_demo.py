@@ -13,7 +13,7 @@ from inhouse.console import Progress
 from inhouse.errors import LabError
 from inhouse.init import init
 from inhouse.inventory import load
-from inhouse.lab import lab as labs
+from inhouse.lab import controller
 from inhouse.results import DeployResult, SmokeResult, SmokeTest
 from inhouse.survey import Survey
 from inhouse.up import Outcome
@@ -35,7 +35,7 @@ def test_without_a_container_engine_this_machine_is_shown(monkeypatch: pytest.Mo
         raise LabError("no Docker daemon answers here. Run: apt-get install docker.io")
 
     monkeypatch.setattr(demo, "release_host_answers", lambda: False)
-    monkeypatch.setattr(labs, "up", refuse)
+    monkeypatch.setattr(controller, "client", refuse)
     assert demo.demo(console, keep=True) == 1
     assert "Run: apt-get install docker.io" in text(console)
     assert "threads" in text(console)

@@ -23,14 +23,15 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,}")
 """What RFC 6750 allows in a bearer token, and long enough not to be guessed."""
 
 
-def proxy() -> None:
-    """Have the proxy answering on the host's HTTP and HTTPS ports. The certificate must be there."""
+def proxy(certificate: OperationMeta) -> None:
+    """Have the proxy answering on the host's HTTP and HTTPS ports, with the certificate that is there by then."""
     plan = session.plan()
     packages(name="Caddy is installed", names=("caddy", "curl", "iproute2"))
     folders(
         name="The folder of Caddy's own settings is there", wanted=(Folder(layout.CADDY_DROP_IN.rpartition("/")[0]),)
     )
     causes = [
+        certificate,
         file(
             name="Caddy's token is in place",
             path=layout.CADDY_ENV,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pyinfra.api.command import StringCommand
 from pyinfra.api.facts import FactBase
-from pyinfra.api.operation import operation
+from pyinfra.api.operation import OperationMeta, operation
 from pyinfra.context import host
 
 from inhouse import layout
@@ -37,12 +37,12 @@ def fleet() -> None:
     belongs_to(name="The host belongs to this fleet", fingerprint=authority.fingerprint(session.ca_certificate()))
 
 
-def tls() -> None:
-    """Have a good certificate of the fleet's CA, and its key, where the proxy reads them."""
+def tls() -> OperationMeta:
+    """Have a good certificate of the fleet's CA, and its key, where the proxy reads them; return what came of it."""
     packages(name="The proxy's package is there", names=("caddy", "ca-certificates", "openssl"))
     wanted = (Folder(layout.ETC), Folder(layout.TLS_DIR, "750", "root", PROXY_GROUP))
     folders(name="The folder of the certificate is there", wanted=wanted)
-    certificate_is_good(name="The host's certificate is valid for all its names")
+    return certificate_is_good(name="The host's certificate is valid for all its names")
 
 
 @dataclass(frozen=True)

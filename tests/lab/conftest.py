@@ -29,8 +29,13 @@ HOSTS = {
 }
 """Host → profile: every profile, on both distributions; the last two are for tests that begin with a bare host."""
 
-PINNED = {"dual-a100-80g": ["qwen3:8b", "nomic-embed-text"]}
-"""Host → models, where the planner's own choice would ask for more free disk than a machine for tests may have."""
+SETTINGS: dict[str, dict[str, object]] = {
+    # The planner's own choice would ask for more free disk than a machine for tests may have.
+    "dual-a100-80g": {"models": ["qwen3:8b", "nomic-embed-text"]},
+    # A processor that plays a GPU fills a long context slowly.
+    "software-gpu": {"context_length": 4096},
+}
+"""Host → settings in its host_vars."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,10 @@ def lab() -> Iterator[LabHandle]:
     name = "test-" + hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:6]
     release = Path(os.environ["OLLAMA_RELEASE"]) if "OLLAMA_RELEASE" in os.environ else None
     folder = labs.up(name, HOSTS, cache_dir() / name / "inventory", release)
-    for host, models in PINNED.items():
-        settings = folder / "host_vars" / host / "models.yml"
-        settings.parent.mkdir(parents=True, exist_ok=True)
-        settings.write_text(yaml.safe_dump({"models": models}))
+    for host, settings in SETTINGS.items():
+        file = folder / "host_vars" / host / "tests.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(settings))
     yield LabHandle(name, folder, release)
     if not os.environ.get("INHOUSE_KEEP_LAB"):
         labs.down(name)

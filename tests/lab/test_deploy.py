@@ -4,18 +4,22 @@ Open-WebUI is left out here: its own tests deploy it, and it would make every st
 """
 
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from rich.console import Console
 
-from inhouse import layout
+from inhouse import layout, tls
 from inhouse.console import Progress
 from inhouse.inventory import Inventory, load
+from inhouse.paths import deploy_file
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult
 from inhouse.runners import Interrupted, run_pyinfra
@@ -224,6 +228,28 @@ def test_a_disk_too_small_is_told_before_the_first_byte(service: Service) -> Non
     service.lab.run("bookworm", f"rm -rf {folder}/manifests && mv {folder}/away {folder}/manifests")
     assert "is too small for" in result.error
     assert "Nothing was downloaded" in result.error
+
+
+def test_a_certificate_about_to_end_is_renewed_and_served(service: Service) -> None:
+    plan, secrets = service.plans["bookworm"], service.inventory.secrets
+    assert secrets is not None
+    ca, then = service.inventory.ca_certificate.read_text(), datetime.now(UTC) - timedelta(days=390)
+    old = tls.issue(ca, secrets.fleet_ca_key.get_secret_value(), plan.certificate_names, then)
+    for path, pem in ((layout.TLS_CERTIFICATE, old.certificate_pem), (layout.TLS_KEY, old.key_pem)):
+        service.lab.run("bookworm", f"cat >{path} <<'END'\n{pem}END")
+    changes = ("The host's certificate is valid for all its names", "The proxy serves the planned addresses")
+    assert service.deploy(dry=True)["bookworm"].changes == changes
+    assert service.deploy_one("bookworm").changes == changes
+    served = ssl.get_server_certificate((service.lab.address("bookworm"), 443))
+    assert tls.fault(served, ca, plan.certificate_names, datetime.now(UTC)) is None
+
+
+def test_plain_pyinfra_finds_nothing_to_do(service: Service) -> None:
+    shim = service.lab.folder.with_suffix(".py")
+    command = [sys.executable, "-m", "pyinfra", str(shim), str(deploy_file()), "--dry", "--limit", "trixie"]
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "[trixie]" in done.stderr
 
 
 def test_a_config_that_does_not_validate_never_replaces_the_running_one(service: Service) -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.lab
 GPU, SOFTWARE_GPU = "dual-a100-80g", "software-gpu"
 OPEN_PORT = "/etc/systemd/system/ollama.service.d/zz-open.conf"
 OPEN_PORT_ENV = f"{HOST_FOLDER}/open.env"
-VULKAN = f"{HOST_FOLDER}/software_vulkan.json"
+TAKEN = "/etc/systemd/system/ollama.service.d/zz-taken.conf"
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +107,9 @@ def test_fallen_back_to_the_cpu(lab: LabHandle, verify: Callable[[str], SmokeRes
 def test_device_taken_from_a_real_offload(
     lab: LabHandle, verify: Callable[[str], SmokeResult], plans: dict[str, Plan]
 ) -> None:
-    restart = f"systemctl restart {OLLAMA_UNIT}"
-    with done_and_undone(
-        lab, SOFTWARE_GPU, f"mv {VULKAN} {VULKAN}.taken && {restart}", f"mv {VULKAN}.taken {VULKAN} && {restart}"
-    ):
+    restart = f"systemctl daemon-reload && systemctl restart {OLLAMA_UNIT}"
+    take = f"printf '[Service]\\nEnvironment=VK_DRIVER_FILES=/nonexistent\\n' > {TAKEN}"
+    with done_and_undone(lab, SOFTWARE_GPU, f"{take} && {restart}", f"rm {TAKEN} && {restart}"):
         result = verify(SOFTWARE_GPU)
     assert failures(result) == placed(plans[SOFTWARE_GPU])
 
