@@ -58,16 +58,22 @@ Limit = Annotated[str | None, typer.Option(help="Only these hosts or groups, wit
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 
+def show_version(wanted: bool) -> None:
+    """Print the version and exit."""
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Common options."""
     logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
 
 
 @app.command()

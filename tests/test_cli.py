@@ -191,3 +191,7 @@ def test_every_command_that_a_text_tells_to_run_is_there() -> None:
     told = {name for text in texts for name in re.findall(r"[Rr]un:? `?inhouse ([a-z]+)", text)}
     assert {"init", "plan", "verify"} <= told
     assert told <= set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_version_needs_no_command(run: Run) -> None:
+    assert run("--version") == (0, f"{__version__}\n", "")

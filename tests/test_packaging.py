@@ -40,6 +40,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy / "dist"
 
 
+def test_a_checkout_can_be_installed_editable(built: Path) -> None:
+    build = "from hatchling.build import build_editable; print(build_editable('dist-editable'))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=built.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "inhouse" in done.stdout
+
+
 def wheel_names(built: Path) -> set[str]:
     (wheel,) = built.glob("*.whl")
     return set(zipfile.ZipFile(wheel).namelist())
