@@ -10,7 +10,7 @@ import typer
 from typer.testing import CliRunner
 
 import inhouse
-from inhouse import paths, runners, survey
+from inhouse import __version__, paths, runners, survey
 from inhouse.cli import app
 from inhouse.errors import UnreachableError
 from inhouse.init import init
