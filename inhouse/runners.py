@@ -191,7 +191,7 @@ def undecorated(line: str, names: Mapping[str, str]) -> str:
     return plain
 
 
-_NOISE = ("Success", "No changes", "Skipped", "Connected", "Ready: ")
+_NOISE = ("Success", "No changes", "Skipped", "Connected", "Ready: ", "Error: executed ")
 """What pyinfra says of a host at every step; the step's own name has been shown."""
 
 

@@ -272,6 +272,14 @@ def test_an_unknown_ca_is_told_with_what_to_do() -> None:
     assert "update-ca-certificates && systemctl restart ollama" in done.stderr
 
 
+def test_a_registry_that_ollama_itself_gave_up_is_not_asked_for_minutes_more() -> None:
+    done = pull("pull_layer_503")
+    assert done.returncode == 1
+    assert "going on" not in done.stdout
+    assert "not pulled: max retries exceeded" in done.stderr
+    assert "run there: curl -sSI https://registry.ollama.ai/v2/" in done.stderr
+
+
 def test_deploy_py_is_a_table_of_contents() -> None:
     lines = (Path(__file__).parents[1] / "deploy.py").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 30
