@@ -13,8 +13,9 @@ import typer
 import typer.core
 
 from inhouse import __version__
-from inhouse.console import Progress, for_people, program
+from inhouse.console import Progress, for_people
 from inhouse.errors import HostError, InhouseError, InventoryError
+from inhouse.lab.commands import lab_commands
 
 if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse plan --hardware` answers at once
     from inhouse.inventory import Inventory
@@ -48,8 +49,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-lab_app = typer.Typer(help="Throw-away hosts with pretended hardware, to rehearse on.", no_args_is_help=True)
-app.add_typer(lab_app, name="lab")
+app.add_typer(lab_commands, name="lab")
 
 InventoryPath = Annotated[
     Path | None, typer.Argument(help="Folder in Ansible's inventory format. Default: inventories/local, this machine.")
@@ -261,62 +261,6 @@ def demo(
     from inhouse.demo import demo as run_demo
 
     raise typer.Exit(run_demo(for_people(), keep=keep))
-
-
-@lab_app.command("up")
-def lab_up(
-    hosts: Annotated[
-        list[str] | None, typer.Argument(help="PROFILE or NAME=PROFILE, each optionally with @bookworm or @trixie.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="Name of the lab; several can run side by side.")] = "lab",
-    folder: Annotated[
-        Path | None, typer.Option(help="Where the inventory of its hosts is written. Default: inventories/NAME.")
-    ] = None,
-    ollama_release: Annotated[
-        Path | None, typer.Option(help="A real release archive, served in place of the stand-in.")
-    ] = None,
-) -> None:
-    """Make throw-away hosts and an inventory of them."""
-    from inhouse.lab import lab as labs
-    from inhouse.lab.profiles import default_hosts, parse_hosts
-
-    progress = Progress(for_people())
-    wanted = parse_hosts(hosts) if hosts else default_hosts()
-    written = labs.up(name, wanted, folder or Path("inventories") / name, ollama_release, progress.line)
-    typer.echo(f"Ready. Try: {program()} plan {written}")
-
-
-@lab_app.command("down")
-def lab_down(
-    name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab",
-    every: Annotated[bool, typer.Option("--all", help="Remove every lab of this machine.")] = False,
-) -> None:
-    """Remove a lab's hosts and every trace of them."""
-    from inhouse.lab import lab as labs
-
-    for one in [lab.name for lab in labs.labs()] if every else [name]:
-        labs.down(one)
-
-
-@lab_app.command("list")
-def lab_list() -> None:
-    """List labs and their hosts."""
-    from inhouse.lab import lab as labs
-
-    for line in labs.listing():
-        typer.echo(line)
-
-
-@lab_app.command("fault")
-def lab_fault(
-    host: Annotated[str, typer.Argument(help="A host of the lab, or `registry`.")],
-    fault: Annotated[str, typer.Argument(help="What to do wrong from now on; `none` ends it.")],
-    name: Annotated[str, typer.Option(help="Name of the lab.")] = "lab",
-) -> None:
-    """Tell a stand-in to misbehave."""
-    from inhouse.lab.faults import set_fault
-
-    set_fault(name, host, fault)
 
 
 def load(path: Path | None, limit: str | None, *, secrets_needed: bool = False) -> Inventory:

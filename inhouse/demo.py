@@ -12,6 +12,7 @@ from inhouse.errors import LabError
 from inhouse.inventory import Inventory, load
 from inhouse.lab import controller
 from inhouse.lab import lab as labs
+from inhouse.planner.show import plan_view
 from inhouse.settings import HostSettings
 from inhouse.summary import print_outcome
 from inhouse.survey import survey
@@ -68,7 +69,10 @@ def demo(console: Console, *, keep: bool) -> int:
     )
     chat_on_one_host(folder, cast)
     inventory = load(folder)
-    outcome = apply(survey(inventory, progress), progress)
+    found = survey(inventory, progress)
+    for plan in found.plans.values():
+        console.print(plan_view(plan))
+    outcome = apply(found, progress)
     print_outcome(console, outcome)
     if keep:
         console.print(how_to_go_on(inventory, outcome), soft_wrap=True)
@@ -105,7 +109,6 @@ def show_this_machine(console: Console, progress: Progress) -> None:
     """Show this machine's hardware, what it could run and why: that needs no lab, and no root either."""
     from inhouse.facts.show import facts_view
     from inhouse.paths import default_inventory
-    from inhouse.planner.show import plan_view
 
     console.print("What needs no hosts: this machine, and what it could run.")
     inventory = load(default_inventory())
