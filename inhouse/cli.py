@@ -128,7 +128,7 @@ def plan_imagined(hardware: str, as_json: bool) -> int:
     if as_json:
         typer.echo(made.model_dump_json(indent=2))
     else:
-        for_people().print(plan_view(made))
+        for_people().print(plan_view(made), crop=False)
     return FAILED if made.problems else 0
 
 
@@ -155,7 +155,7 @@ def plan_hosts(inventory: Path | None, limit: str | None, as_json: bool) -> int:
         typer.echo(json.dumps(record, indent=2))
     else:
         for made in found.plans.values():
-            console.print(plan_view(made))
+            console.print(plan_view(made), crop=False)
         print_changes(console, pending)
         if found.inventory.secrets is None:
             folder = folder_of_secrets(inventory, found.inventory)
@@ -189,7 +189,7 @@ def up(
     hosts = load(inventory, limit, secrets_needed=True)
     found = survey(hosts, progress)
     for made in found.plans.values():
-        console.print(plan_view(made))
+        console.print(plan_view(made), crop=False)
     show_errors(found.errors)
     if not yes and found.applicable and sys.stdin.isatty() and not agreed(len(found.applicable)):
         raise typer.Exit(FAILED)

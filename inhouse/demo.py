@@ -71,7 +71,7 @@ def demo(console: Console, *, keep: bool) -> int:
     inventory = load(folder)
     found = survey(inventory, progress)
     for plan in found.plans.values():
-        console.print(plan_view(plan))
+        console.print(plan_view(plan), crop=False)
     outcome = apply(found, progress)
     print_outcome(console, outcome)
     if keep:
@@ -119,7 +119,7 @@ def show_this_machine(console: Console, progress: Progress) -> None:
     for facts in found.facts.values():
         console.print(facts_view(facts))
     for plan in found.plans.values():
-        console.print(plan_view(plan))
+        console.print(plan_view(plan), crop=False)
 
 
 def how_to_go_on(inventory: Inventory, outcome: Outcome) -> Text:

@@ -235,7 +235,7 @@ def test_warnings_do_not_forbid() -> None:
 
 def shown(plan: Plan) -> str:
     console = Console(file=io.StringIO(), width=100, highlight=False)
-    console.print(plan_view(plan))
+    console.print(plan_view(plan), crop=False)
     assert isinstance(console.file, io.StringIO)
     return " ".join(console.file.getvalue().split())
 

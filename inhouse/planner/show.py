@@ -20,8 +20,8 @@ def plan_view(plan: Plan) -> RenderableType:
         parts.append(Padding(_models(plan), UNDER_HOST))
         parts += [_line(m.tag, m.reason) for m in plan.models]
     parts += [_line("", reason) for reason in plan.reasons]
-    parts += [_line("warning", text, "yellow") for text in plan.warnings]
-    parts += [_line("problem", text, "red") for text in plan.problems]
+    parts += [_whole_line("warning", text, "yellow") for text in plan.warnings]
+    parts += [_whole_line("problem", text, "red") for text in plan.problems]
     return Group(*parts, Text(""))
 
 
@@ -65,3 +65,8 @@ def _line(label: str, text: str, style: str = "dim") -> RenderableType:
     return Padding(
         Text.assemble((f"{label}: ", style) if label else ("", style), (text, "" if label else "dim")), UNDER_HOST
     )
+
+
+def _whole_line(label: str, text: str, style: str) -> RenderableType:
+    """A labelled sentence that only the terminal wraps, so that a command in it can be copied."""
+    return Text.assemble("  ", (f"{label}: ", style), text, no_wrap=True, overflow="ignore")
