@@ -29,7 +29,7 @@ from inhouse.lab import lab as labs
 from inhouse.lab.trust import CA_FOLDER
 from tests.lab.conftest import LabHandle
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.pretence]
 
 GOOD = "cpu-small"
 BROKEN = ("rtx-4090", "dual-a100-80g", "old-driver", "broken-driver", "software-gpu")
