@@ -7,11 +7,13 @@ from inhouse.console import Progress
 from inhouse.errors import HostError
 from inhouse.inventory import Inventory
 from inhouse.planner.plan import Plan
-from inhouse.results import DeployResult, SmokeResult
+from inhouse.results import DeployResult, SmokeResult, SmokeTest
 from inhouse.runners import Interrupted, run_pyinfra, worth_showing
 from inhouse.smoke.run import run as run_smoke_tests
 from inhouse.state import remember_plans
 from inhouse.survey import Survey
+
+_A_WHILE_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,13 @@ def _remember(inventory: Inventory, plans: Sequence[Plan], results: Mapping[str,
 
 
 def verify(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, SmokeResult]:
-    """Run the smoke tests of every host that `plans` describe."""
+    """Run the smoke tests of every host that `plans` describe; show those that fail or take a while as they end."""
     if not plans:
         return {}
+
+    def show(host: str, test: SmokeTest) -> None:
+        if test.outcome == "failed" or test.seconds >= _A_WHILE_S:
+            progress.line(f"  {host}: {test.name}: {test.outcome} after {test.seconds:.0f} s")
+
     with progress.counter("Smoke tests of hosts", len(plans)) as done:
-        return run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host))
+        return run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host), on_test=show)

@@ -1,5 +1,6 @@
 """`up` goes on past a failing host, stops after a failing batch, and says per host what happened."""
 
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -39,8 +40,17 @@ def world(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     def deploy(_i: Inventory, plans: Sequence[Plan], *, dry: bool, on_line: object) -> dict[str, DeployResult]:
         return {p.host: _deployed(p.host, fate.get(p.host, "fine")) for p in plans}
 
-    def smoke(_i: Inventory, plans: Sequence[Plan], on_done: Callable[[SmokeResult], None]) -> dict[str, SmokeResult]:
-        return {p.host: a_smoke_result(p.host, ok=fate.get(p.host) != "smoke fails") for p in plans}
+    def smoke(
+        _i: Inventory,
+        plans: Sequence[Plan],
+        on_done: Callable[[SmokeResult], None],
+        on_test: Callable[[str, SmokeTest], None],
+    ) -> dict[str, SmokeResult]:
+        results = {p.host: a_smoke_result(p.host, ok=fate.get(p.host) != "smoke fails") for p in plans}
+        for host, result in results.items():
+            on_test(host, result.tests[0])
+            on_done(result)
+        return results
 
     monkeypatch.setattr(up, "run_pyinfra", deploy)
     monkeypatch.setattr(up, "run_smoke_tests", smoke)
@@ -73,6 +83,16 @@ def test_a_failing_smoke_test_fails_the_run_and_is_named(tmp_path: Path, world: 
     outcome = up.apply(survey_of(tmp_path, "a"), QUIET)
     assert not outcome.ok
     assert outcome.why("a") == "Ollama answers: it is down."
+
+
+def test_a_failing_smoke_test_is_shown_as_it_ends_and_a_quick_good_one_is_not(
+    tmp_path: Path, world: dict[str, str]
+) -> None:
+    world["a"] = "smoke fails"
+    shown = io.StringIO()
+    up.apply(survey_of(tmp_path, "a", "b"), Progress(Console(file=shown)))
+    assert "  a: Ollama answers: failed after 0 s\n" in shown.getvalue()
+    assert "b: Ollama answers" not in shown.getvalue()
 
 
 def test_a_failing_batch_stops_those_after_it(tmp_path: Path, world: dict[str, str]) -> None:
