@@ -13,7 +13,7 @@ test: unit
 	@.ci/lab-tests
 
 unit: prepare
-	@$(RUN)/pytest -q -n 2 -m "not lab" tests
+	@$(RUN)/pytest -q -n 2 --dist worksteal -m "not lab" --ignore tests/lab tests
 
 lint: prepare
 	@.ci/lint
