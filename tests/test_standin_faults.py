@@ -72,8 +72,9 @@ def test_slow_writes_so_many_tokens_a_second(server: Server) -> None:
     _generate(server)
     server.misbehave("slow", tokens_per_second=4)
     started = time.monotonic()
-    _generate(server, tokens=8)
+    last = json.loads(_generate(server, tokens=8).lines[-1])
     assert time.monotonic() - started >= 8 / 4 * 0.8
+    assert last["eval_count"] / last["eval_duration"] * 1e9 < 5
 
 
 def test_a_full_queue_is_a_503(server: Server) -> None:

@@ -105,6 +105,19 @@ def test_fallen_back_to_the_cpu(lab: LabHandle, verify: Callable[[str], SmokeRes
     assert "on the GPU. Expected: all of it on the GPU" in next(t.message for t in result.tests if t.message)
 
 
+@pytest.mark.pretence
+def test_slower_than_the_least_speed(
+    lab: LabHandle, verify: Callable[[str], SmokeResult], plans: dict[str, Plan]
+) -> None:
+    lab.fault(GPU, "slow")
+    try:
+        result = verify(GPU)
+    finally:
+        lab.fault(GPU, "none")
+    least = plans[GPU].min_tokens_per_second
+    assert failures(result) == {f"{model.tag} generates at least {least} tokens/s" for model in plans[GPU].chat_models}
+
+
 def test_device_taken_from_a_real_offload(
     lab: LabHandle, verify: Callable[[str], SmokeResult], plans: dict[str, Plan]
 ) -> None:

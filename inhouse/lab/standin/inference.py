@@ -156,6 +156,7 @@ class Inference:
         prompt = make_prompt()
         written: list[str] = []
         final: dict[str, Any] | None = None
+        held_up_s = 0.0
         try:
             request = self._completion(runner, body, chosen, prompt, images)
             with runner.child.slots:
@@ -164,7 +165,7 @@ class Inference:
                         final = event
                     elif event.get("content"):
                         written.append(event["content"])
-                        self._misbehave(runner, len(written))
+                        held_up_s += self._misbehave(runner, len(written))
                         yield {**_head(body), **shape(event["content"]), "done": False}
         except EngineRefused as error:
             raise Refused(error.status, error.body) from error
@@ -182,7 +183,7 @@ class Inference:
             "prompt_eval_count": timings.get("cache_n", 0) + timings["prompt_n"],
             "prompt_eval_duration": int(timings["prompt_ms"] * 1e6),
             "eval_count": timings["predicted_n"],
-            "eval_duration": int(timings["predicted_ms"] * 1e6),
+            "eval_duration": int(timings["predicted_ms"] * 1e6) + nanoseconds(held_up_s),
         }
         yield {
             **_head(body),
@@ -192,12 +193,15 @@ class Inference:
             **{name: value for name, value in metrics.items() if value},
         }
 
-    def _misbehave(self, runner: Runner, tokens: int) -> None:
+    def _misbehave(self, runner: Runner, tokens: int) -> float:
+        """Do what was told; return the seconds the engine was held up, which count as its own."""
         fault = faults.current()
         if fault.name == "slow":
             time.sleep(1 / fault.tokens_per_second)
-        elif fault.name == "dying-child" and tokens == DYING_TOKEN:
+            return 1 / fault.tokens_per_second
+        if fault.name == "dying-child" and tokens == DYING_TOKEN:
             runner.child.kill()
+        return 0.0
 
     def _completion(
         self, runner: Runner, body: dict[str, Any], chosen: Options, prompt: str, images: list[str]
