@@ -62,6 +62,11 @@ def test_systemd_runs_and_no_unit_failed(lab: LabHandle, host: str) -> None:
     assert lab.run(host, "systemctl is-system-running").strip() == "running"
 
 
+def test_pretended_hardware_does_not_meet_the_boots_own_ldconfig(lab: LabHandle) -> None:
+    after = lab.run("rtx-4090", "systemctl show --property After --value inhouse-lab-hardware.service")
+    assert "ldconfig.service" in after.split()
+
+
 @pytest.mark.parametrize("host", HOSTS)
 def test_lspci_shows_the_pretended_card(lab: LabHandle, host: str) -> None:
     assert CARDS[host] in lab.run(host, "lspci -s '*:*.0' -d ::03xx || lspci")

@@ -43,7 +43,8 @@ cat >/etc/systemd/system/inhouse-lab-hardware.service <<'UNIT'
 Description=Pretended hardware of this lab host
 DefaultDependencies=no
 ConditionPathExists=/etc/inhouse-lab/hardware.sh
-After=local-fs.target
+# Two ldconfig at once trip over each other's cache: systemd's own runs at a first boot.
+After=local-fs.target ldconfig.service
 Before=basic.target
 
 [Service]
