@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt, model_validator
 from inhouse.catalogue.load import Row, read
 from inhouse.catalogue.version import Version
 
-Purpose = Literal["chat", "code", "vision", "embedding"]
+Purpose = Literal["chat", "code", "vision", "embedding", "reasoning", "tools"]
 Capability = Literal["tools", "thinking", "vision", "audio", "insert", "embedding"]
 Class = Literal["embedding", "<2B", "2-4B", "7-9B", "12-14B", "20-35B", "70B+"]
 
@@ -60,6 +60,18 @@ class Architecture(Row):
         return self.vocabulary * self.embedding * self.embedding_bits / 8 / 2**20
 
 
+class Evidence(Row):
+    """A published result of a model."""
+
+    purpose: Purpose
+    benchmark: str
+    """Name and version, as published: "MMLU-Pro", "LiveCodeBench v6", …"""
+    score: float
+    source: Annotated[str, Field(min_length=8)]
+    """Who published it, and where."""
+    date: Annotated[str, Field(pattern=r"^20\d\d-\d\d(-\d\d)?$")]
+
+
 class Model(Row):
     """One tag of Ollama's library."""
 
@@ -81,8 +93,17 @@ class Model(Row):
     min_ollama: Version
     rank: Annotated[int, Field(ge=1, le=100)]
     """Order of preference among models of one purpose, higher is better; ours, not a benchmark's (docs/planner.md)."""
+    quality: dict[Purpose, Annotated[int, Field(ge=1, le=100)]] = Field(default_factory=dict)
+    """For each purpose, higher is better; docs/planner.md says how it follows from the evidence."""
+    evidence: tuple[Evidence, ...] = ()
+    languages: tuple[str, ...] = ()
+    """Languages its maker names, as ISO 639-1 codes."""
     architecture: Architecture
     source: Annotated[str, Field(min_length=8)]
+
+    def quality_for(self, purpose: Purpose) -> int:
+        """How good it is for a purpose, from 1 to 100; models are compared within one purpose only."""
+        return self.quality.get(purpose, self.rank)
 
     @property
     def dense(self) -> bool:

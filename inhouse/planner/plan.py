@@ -30,6 +30,16 @@ class PlannedModel(BaseModel):
     """Expected in the host's RAM."""
     gpu_share: float
     """Planned part of the model on the GPU: 1.0 all, 0.0 none."""
+    loaded: bool = True
+    """Stays in memory beside the host's other models; False: takes turns with them."""
+    tokens_per_second_low: float | None = None
+    tokens_per_second: float | None = None
+    """The likely speed of one answer; with `_low` and `_high` the range it is expected in. None: not known."""
+    tokens_per_second_high: float | None = None
+    first_token_s: float | None = None
+    """Likely seconds to the first token of an answer to a prompt that fills half of the context."""
+    speed_measured: bool = False
+    """The speed was measured on the same hardware, not predicted."""
     reason: str
     """One sentence."""
 
@@ -51,8 +61,8 @@ class Plan(BaseModel):
     http_port: int
     https_port: int
 
-    accelerator: Literal["cuda", "cpu"]
-    """What the models are planned to run on."""
+    accelerator: Literal["cuda", "vulkan", "cpu"]
+    """What the models are planned to run on: NVIDIA's GPUs by CUDA, AMD's by Vulkan, or the processor."""
     hardware: str
     """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""
     memory_total_mib: int
@@ -73,6 +83,14 @@ class Plan(BaseModel):
     ollama_keep_alive: str
     ollama_nvidia: bool
     """The unit waits for NVIDIA's devices and may open them."""
+    ollama_visible_devices: str = ""
+    """CUDA_VISIBLE_DEVICES: UUIDs of the GPUs or MIG slices that Ollama may use, separated by commas; "" all."""
+    ollama_sched_spread: bool = False
+    """OLLAMA_SCHED_SPREAD: a model is spread over all GPUs even if one would hold it."""
+    ollama_fit_target_mib: int | None = None
+    """LLAMA_ARG_FIT_TARGET: MiB left free on every GPU; None: Ollama adds the vision part to its own margin."""
+    ollama_max_queue: int = 512
+    ollama_load_timeout: str = "10m"
     replace_existing_ollama: bool
 
     models: tuple[PlannedModel, ...]
