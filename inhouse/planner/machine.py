@@ -1,6 +1,7 @@
 """What the models of a host run on, and what is wrong with its GPU: a pure mapping from facts."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.releases import releases
@@ -18,12 +19,22 @@ class Card:
     """A GPU that Ollama can use now."""
 
     name: str
-    """Short: "RTX 4090"."""
+    """Short: "RTX 4090"; of a MIG slice "H100 80GB HBM3 MIG 3g.40gb"."""
     memory_mib: int
+    """What the device has, whoever holds it."""
     bandwidth_gbs: float | None
+    """GB/s; None where the catalogue does not know the card."""
     compute: str | None
-    unified: bool
+    """CUDA compute capability, "8.9"; None from others than NVIDIA and where neither driver nor catalogue tells."""
+    unified: bool = False
     """Its memory is the host's RAM."""
+    backend: Literal["cuda", "vulkan"] = "cuda"
+    taken_mib: int = 0
+    """What others than Ollama hold of its memory (a display, other programs): in steps of 256 MiB, 0 below 300 MiB."""
+    uuid: str = ""
+    """UUID of the GPU or MIG slice, for CUDA_VISIBLE_DEVICES; "" where the driver names none."""
+    tflops: float | None = None
+    """Dense fp16 TFLOPS; None where the catalogue does not know."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +111,7 @@ def _card(gpu: NvidiaGpu, facts: HostFacts) -> Card:
         bandwidth_gbs=row.bandwidth_gbs if row else None,
         compute=gpu.compute_capability or (row.compute if row else None),
         unified=unified,
+        uuid=gpu.uuid,
     )
 
 
