@@ -14,6 +14,38 @@ Capability = Literal["tools", "thinking", "vision", "audio", "insert", "embeddin
 Class = Literal["embedding", "<2B", "2-4B", "7-9B", "12-14B", "20-35B", "70B+"]
 
 
+# What the fields below are called in a GGUF file; ARCH is the value of `general.architecture`.
+#
+# | field                        | GGUF                                                                              |
+# |------------------------------|-----------------------------------------------------------------------------------|
+# | name                         | general.architecture                                                              |
+# | blocks                       | ARCH.block_count, without draft_blocks                                            |
+# | draft_blocks                 | ARCH.nextn_predict_layers (MTP): part of block_count, at the end, without a cache |
+# | embedding                    | ARCH.embedding_length                                                             |
+# | heads                        | ARCH.attention.head_count (the largest, where it is an array)                     |
+# | feed_forward                 | ARCH.feed_forward_length (the largest, where it is an array)                      |
+# | vocabulary                   | length of tokenizer.ggml.tokens, or first dimension of token_embd.weight          |
+# | embedding_bits, output_bits  | types of token_embd.weight and output.weight; no output.weight: tied              |
+# | positions                    | rows of position_embd.weight                                                      |
+# | per_layer_input              | ARCH.embedding_length_per_layer_input; its table is per_layer_token_embd.weight   |
+# | Experts.count, used          | ARCH.expert_count, ARCH.expert_used_count                                         |
+# | Experts.feed_forward         | ARCH.expert_feed_forward_length; where there is none, ARCH.feed_forward_length    |
+# | Experts.shared_feed_forward  | ARCH.expert_shared_feed_forward_length, or ARCH.expert_shared_count * the above   |
+# | Experts.dense_blocks         | ARCH.leading_dense_block_count                                                    |
+# | KvLayers.heads               | ARCH.attention.head_count_kv (per layer, where it is an array; 0: no attention)   |
+# | KvLayers.dim, value_dim      | ARCH.attention.key_length, value_length (…_swa in layers with a window)           |
+# | KvLayers.window              | ARCH.attention.sliding_window; which layers: …sliding_window_pattern              |
+# | RecurrentLayers.inner …      | ARCH.ssm.inner_size, state_size, group_count, conv_kernel, time_step_rank (heads) |
+# | which layers are recurrent   | ARCH.full_attention_interval, or a KV head count of 0                             |
+#
+# How the special kinds are written down:
+# - MLA (deepseek2): KvLayers with heads 1, dim kv_lora_rank + rope.dimension_count (512 + 64), value_dim 0.
+# - Layers that use another layer's cache (ARCH.attention.shared_kv_layers, the last ones) are in no KvLayers.
+# - LFM2's short convolution: RecurrentLayers with inner = embedding, state 0, groups 0, conv = ARCH.shortconv.l_cache.
+# - Mamba-2 (nemotron_h, granitehybrid) and the gated delta net (qwen3next, qwen35): as they are, from ARCH.ssm.*.
+# - Layers with neither cache nor state (nemotron_h's feed-forward layers) are in neither list.
+
+
 class KvLayers(Row):
     """Attention layers of one kind. Layers that share another layer's KV cache are left out: they hold none."""
 
@@ -23,6 +55,7 @@ class KvLayers(Row):
     dim: PositiveInt
     """Length of one key; of one value too unless `value_dim` is given."""
     value_dim: Annotated[int, Field(ge=0)] | None = None
+    """Length of one value; 0 where values are a part of the keys (MLA)."""
     window: PositiveInt | None = None
     """Tokens of the sliding window; None: full attention."""
 
@@ -32,27 +65,64 @@ class RecurrentLayers(Row):
 
     layers: PositiveInt
     inner: PositiveInt
-    state: PositiveInt
-    groups: PositiveInt
+    state: Annotated[int, Field(ge=0)]
+    """0: the layer remembers the last tokens only (a short convolution)."""
+    groups: Annotated[int, Field(ge=0)]
     conv: PositiveInt
+    heads: PositiveInt | None = None
+    """Heads of the state; None: one for each 128 elements of `inner`."""
+
+
+class Experts(Row):
+    """The feed-forward part of a mixture of experts."""
+
+    count: PositiveInt
+    used: PositiveInt
+    """Experts that work on one token, the shared ones not counted."""
+    feed_forward: PositiveInt
+    """Hidden length of one expert."""
+    shared_feed_forward: Annotated[int, Field(ge=0)] = 0
+    """Hidden length of the experts that work on every token, together."""
+    dense_blocks: Annotated[int, Field(ge=0)] = 0
+    """Blocks without experts."""
+    matrices: Literal[2, 3] = 3
+    """Matrices of one expert: up, down, and in most models a gate."""
 
 
 class Architecture(Row):
     """The numbers that decide memory."""
 
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] | None = None
+    """llama.cpp's name of the architecture; None: a plain transformer is assumed."""
     blocks: PositiveInt
+    """Those that a token passes; `draft_blocks` not counted."""
     embedding: PositiveInt
     """Length of one hidden vector."""
     heads: PositiveInt
     """Query heads (the largest count of any layer)."""
+    feed_forward: Annotated[int, Field(ge=0)] | None = None
+    """Hidden length of the dense feed-forward part (the largest of any layer); None: four times `embedding`."""
+    experts: Experts | None = None
     vocabulary: PositiveInt
     embedding_bits: Annotated[float, Field(gt=0, le=32)]
     """Bits per weight of the token-embedding table, which stays in the host's RAM."""
     tied: bool
     """The output layer is the embedding table: then the GPU holds a second copy of it."""
+    output_bits: Annotated[float, Field(gt=0, le=32)] | None = None
+    """Bits per weight of an output layer of its own; None: 6.5625 (Q6_K), as llama.cpp makes it for most files."""
+    positions: Annotated[int, Field(ge=0)] = 0
+    """Rows of a learned table of positions, which stays in the host's RAM too, in 32 bits."""
+    per_layer_input: Annotated[int, Field(ge=0)] = 0
+    """Length of each block's own vector per token (gemma3n, gemma4 E2B and E4B); its table stays in the host's RAM."""
+    per_layer_bits: Annotated[float, Field(gt=0, le=32)] | None = None
+    """Bits per weight of that table; None: as the token-embedding table."""
     kv: tuple[KvLayers, ...] = ()
     """Empty for encoders, which keep no cache."""
     recurrent: RecurrentLayers | None = None
+    draft_blocks: Annotated[int, Field(ge=0)] = 0
+    """Blocks that guess further tokens (MTP); they are in the file, and in memory only where llama.cpp loads them."""
+    vision_inline: bool = False
+    """The vision part is in the model's own file, not in one of its own: then Ollama's prediction counts it."""
 
     @property
     def embedding_mib(self) -> float:
