@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ansible.module_utils.parsing.convert_bool import boolean
 from pydantic import SecretStr
 
-from inhouse.variables import HostVariables, Variable
+from inhouse.host_variables import HostVariables, Variable
 
 _KINDS: dict[str, Literal["ssh", "local"]] = {"ssh": "ssh", "smart": "ssh", "local": "local"}
 _SSH_CONFIG = "Put it into an ssh config file and name that: ansible_ssh_common_args: -F FILE"

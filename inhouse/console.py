@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as RichProgress
 
 
 class Progress:
@@ -37,14 +35,16 @@ class Progress:
 
             yield report
             return
+        from rich import progress  # takes a while to load, and most commands show no bar
+
         columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
+            progress.SpinnerColumn(),
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
         )
-        with RichProgress(*columns, console=self.console, transient=True) as bar:
+        with progress.Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(title, total=total)
 
             def advance(name: str) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from inhouse import tls
 from inhouse.connection import Connection, connection, same_machine
 from inhouse.errors import InventoryError, SettingsError
+from inhouse.host_variables import HostVariables
 from inhouse.paths import inventories_folder
 from inhouse.settings import HostSettings, Secrets
 from inhouse.validation import Problem, report, secrets_of, settings_of
-from inhouse.variables import HostVariables, read
+from inhouse.variables import read
 
 __all__ = ["Connection", "Host", "Inventory", "load"]
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from inhouse import tls
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.errors import InventoryError
@@ -170,6 +169,8 @@ class Secrets(BaseModel):
     @field_validator("fleet_ca_key")
     @classmethod
     def _is_key(cls, value: SecretStr) -> SecretStr:
+        from inhouse import tls  # with cryptography, which takes a while; most commands that need settings need no key
+
         try:
             tls.check_key(value.get_secret_value())
         except InventoryError as error:

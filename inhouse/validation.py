@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from inhouse.host_variables import HostVariables, Variable
 from inhouse.settings import HostSettings, Secrets, contradictions, rows
-from inhouse.variables import HostVariables, Variable
 
 SETTINGS = frozenset(HostSettings.model_fields)
 SECRETS = frozenset(Secrets.model_fields)

@@ -32,29 +32,10 @@ from ansible.vars.plugins import get_vars_from_inventory_sources
 
 from inhouse import vault
 from inhouse.errors import InventoryError
+from inhouse.host_variables import HostVariables, Variable
 
 _MADE_BY_ANSIBLE = {"inventory_file", "inventory_dir"}
 """Variables that Ansible itself gives to every host of an inventory."""
-
-
-@dataclass(frozen=True)
-class Variable:
-    """One variable of one host, templated, as plain Python values."""
-
-    value: Any
-    origin: str
-    """ "group_vars/all/settings.yml:3", relative to the inventory; empty if Ansible does not know."""
-    error: str = ""
-    """Why the value could not be worked out (an undefined variable in a template)."""
-
-
-@dataclass(frozen=True)
-class HostVariables:
-    """One host as Ansible sees it."""
-
-    name: str
-    groups: tuple[str, ...]
-    variables: Mapping[str, Variable]
 
 
 def read(folder: Path, source: Path) -> tuple[HostVariables, ...]:
