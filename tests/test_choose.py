@@ -4,12 +4,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inhouse.catalogue.models import find
+from inhouse.catalogue.models import find, models
 from inhouse.facts.model import Disk, HostFacts
-from inhouse.planner.choose import make_plan
+from inhouse.planner.choose import decided, make_plan
 from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
-from inhouse.planner.selection import FLOOR, GOAL, LADDER
+from inhouse.planner.selection import FLOOR, GOAL, LADDER, candidates
 from tests.hosts_to_plan import card, host
 
 quick = settings(max_examples=25, deadline=None)
@@ -246,3 +246,15 @@ def test_what_no_gpu_holds_may_run_on_the_cpu() -> None:
     assert plan.accelerator == "cpu"
     assert plan.problems == ()
     assert plan.models[0].context_length == 262144
+
+
+def test_candidates_say_what_each_model_lacks() -> None:
+    needs, budget, selection = decided(host(), parse("rtx-3060, ram 64"))
+    judged = {c.model.tag: c for c in candidates(needs, budget, "chat")}
+    tags = list(judged)
+    assert set(tags) == {m.tag for m in models() if "chat" in m.purposes}
+    assert tags.index("qwen3:14b") < tags.index("qwen3:8b")
+    assert judged[selection.chosen[0].model.tag].why_not is None
+    large = judged["qwen3:32b"]
+    assert large.missing_mib == pytest.approx(large.need_mib - large.room_mib) > 0
+    assert large.why_not == f"needs {large.missing_mib:.0f} MiB more at 8192 tokens"

@@ -7,6 +7,7 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Memory, Use
+from inhouse.planner.speed import Engine, Speed
 
 SYSTEM_MIB = 1024
 """RAM left to the system and to Ollama itself."""
@@ -56,6 +57,23 @@ class Budget:
         if len(self.cards) > 1 and self.alone(model, use):
             return max(c.memory_mib for c in self.cards) - memory.MARGIN_MIB
         return self.usable
+
+    def speed(self, model: Model, use: Use) -> Speed | None:
+        """Expected speed; None where nothing is known of the device."""
+        bandwidths = [c.bandwidth_gbs for c in self.cards]
+        known = [b for b in bandwidths if b]
+        slowest = min(known) if known and len(known) == len(bandwidths) else None
+        powers = [c.tflops for c in self.cards if c.tflops]
+        engine = Engine(
+            backend=self.cards[0].backend if self.cards else "cpu",
+            bandwidth_gbs=slowest,
+            tflops=min(powers) if powers and len(powers) == len(self.cards) else None,
+            ram_gbs=speed.likely_ram_gbs(self.cores),
+            cores=self.cores,
+            gpu_share=1.0 if self.cards else 0.0,
+            gpus=1 if self.alone(model, use) else len(self.cards),
+        )
+        return speed.predict(model, use, engine)
 
     def tokens_per_second(self, model: Model) -> float | None:
         """Expected speed; None where the GPU's bandwidth is not known."""

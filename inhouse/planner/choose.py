@@ -21,6 +21,16 @@ SMALL_GPU_MIB = 6144
 """Below this a GPU holds so little that the CPU may do better; from it on it wins by how fast it reads prompts."""
 
 
+def decided(host: Subject, facts: HostFacts) -> tuple[Needs, Budget, Selection]:
+    """What was asked of a host, what its models may take, and what was chosen: for views that explain a plan."""
+    machine = machines.judge(facts)
+    webui = webuis.decide(host.settings, facts)
+    disk = Space.of(host.settings, facts, machine, webui.planned)
+    budget, selection, _ = _decide(host.settings, facts, machine, webui, disk.for_models)
+    flash_attention = machine.flash_attention or not budget.cards
+    return Needs(host.settings, flash_attention, disk.for_models), budget, selection
+
+
 def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan:
     """Decide everything about a host.
 

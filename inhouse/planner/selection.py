@@ -9,6 +9,7 @@ from inhouse.catalogue.version import version
 from inhouse.planner import speed
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
+from inhouse.planner.speed import Speed
 from inhouse.settings import HostSettings
 
 GOAL = 8192
@@ -68,6 +69,50 @@ class Needs:
     def contexts(self) -> tuple[int, ...]:
         """Contexts to try, the wanted one first."""
         return (self.settings.context_length,) if self.settings.context_length else (GOAL, FLOOR)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model of one purpose, and what stands against it on a host. Memory is MiB."""
+
+    model: Model
+    use: Use
+    need_mib: float
+    """What it must find free on the accelerator."""
+    room_mib: float
+    """What it may take there."""
+    missing_mib: float
+    """What it lacks, on the accelerator or in RAM; 0 if it fits."""
+    speed: Speed | None
+    """None: nothing is known of the device."""
+    why_not: str | None
+    """Why it cannot be chosen, as the end of a sentence that begins with its tag; None: it can."""
+
+
+def candidates(needs: Needs, budget: Budget, purpose: Purpose) -> tuple[Candidate, ...]:
+    """Every model of a purpose that the planned Ollama can run, the best first, each with its verdict.
+
+    Each is seen as if it were alone on the host, at the first context of `needs`.
+    """
+    use = needs.use(needs.contexts[0])
+    return tuple(_judged(model, use, needs, budget) for model in _for(purpose, needs))
+
+
+def _judged(model: Model, use: Use, needs: Needs, budget: Budget) -> Candidate:
+    missing = max(lacking(model, use, budget), 0.0)
+    expected = budget.speed(model, use)
+    why_not = None
+    if model.file_mib > needs.disk_mib:
+        why_not = f"needs {model.file_mib} MiB of disk, {max(needs.disk_mib, 0):.0f} MiB can be used"
+    elif missing > 0:
+        why_not = f"needs {missing:.0f} MiB more at {use.context_length} tokens"
+    elif not _pleasant(model, needs, budget):
+        known = "embedding" not in model.purposes and expected
+        why_not = (
+            f"would be slow at {expected.tokens_per_second.likely:.0f} tokens/s" if known and expected else "is slow"
+        )
+    room = min(budget.usable, budget.room(model, use))
+    return Candidate(model, use, budget.need(model, use), room, missing, expected, why_not)
 
 
 def select(needs: Needs, budget: Budget) -> Selection:
