@@ -256,5 +256,6 @@ def test_candidates_say_what_each_model_lacks() -> None:
     assert tags.index("qwen3:14b") < tags.index("qwen3:8b")
     assert judged[selection.chosen[0].model.tag].why_not is None
     large = judged["qwen3:32b"]
-    assert large.missing_mib == pytest.approx(large.need_mib - large.room_mib) > 0
+    assert large.missing_mib > 0
+    assert large.missing_mib == pytest.approx(large.need_mib - large.room_mib)
     assert large.why_not == f"needs {large.missing_mib:.0f} MiB more at 8192 tokens"
