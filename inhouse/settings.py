@@ -8,12 +8,14 @@ beginning with `x_` to you; any other unknown name is an error that suggests the
 
 import json
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
+from inhouse.catalogue import models as catalogue
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.errors import InventoryError
@@ -47,7 +49,8 @@ HostName = Annotated[
     ),
 ]
 Url = Annotated[str, Field(pattern=r"^https://[^\s/]+[^\s]*$", title="an address that begins with https://")]
-Purpose = Literal["chat", "code", "vision", "embedding"]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", title='an ISO code of a language such as "de"')]
+Purpose = Literal["chat", "code", "vision", "embedding", "reasoning", "tools"]
 
 
 def _name_or_address(value: str) -> str:
@@ -73,28 +76,52 @@ class HostSettings(BaseModel):
 
     note: Line = Field("", description="Free text shown beside the host in every output.")
 
-    models: tuple[Tag, ...] | None = Field(
-        None, description="Model tags to run, instead of letting the planner choose. Example: [qwen3:8b]."
-    )
     purposes: tuple[Purpose, ...] = Field(
-        ("chat", "embedding"),
-        min_length=1,
-        description="What the host's models must be good for, when the planner chooses.",
+        ("chat", "embedding"), min_length=1, description="What the host's models must be good for."
+    )
+    people: int = Field(
+        1, ge=1, le=1000, description="How many people are answered at the same time; the planner plans slots for them."
     )
     context_length: int | None = Field(
         None, ge=512, description="Context of every chat model, in tokens; chosen by the planner when not set."
     )
-    parallel: int = Field(
-        1, ge=1, le=64, description="Requests one model answers side by side; each has its own context."
+    min_tokens_per_second: float = Field(
+        3.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Least acceptable speed of an answer, in tokens/s: slower models are not chosen, and the smoke "
+        "test of one fails. When not set, the planner also prefers what a person reads along with.",
     )
-    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = Field(
-        "f16", description="Type of the KV cache. Below f16 it saves memory and needs flash attention."
+    languages: tuple[Language, ...] = Field(
+        (), description="Languages, all of which the maker of every chosen model must name. Example: [de, fr]."
+    )
+    licences: tuple[Line, ...] | None = Field(
+        None, min_length=1, description="Licences a model may have, as the catalogue names them; any when not set."
+    )
+    models: tuple[Tag, ...] | None = Field(
+        None,
+        description="Model tags that are kept whatever the planner would choose. With purposes set too, it adds models "
+        "for those that none of them serves; otherwise these are all. Example: [qwen3:8b].",
+    )
+    force_models: bool = Field(
+        False, description="Plan the models above even if one does not fit: slow, or not loading at all."
+    )
+    models_disk_gib: int | None = Field(
+        None, ge=1, description="GiB of disk that all models may take together; what the disk has when not set."
+    )
+    parallel: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Requests one model answers side by side, each with its own context; from `people` when not set.",
+    )
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = Field(
+        None,
+        description="Type of the KV cache. Below f16 it saves memory and needs flash attention. When not set, the "
+        "planner takes q8_0 where that buys a better model or a longer context, and f16 elsewhere.",
     )
     keep_alive: Duration = Field(
         "30m", description='How long an idle model stays in memory; "-1" (in quotes): for ever.'
-    )
-    min_tokens_per_second: float = Field(
-        3.0, ge=0, allow_inf_nan=False, description="Slower than this, in tokens/s, the smoke test of a model fails."
     )
     disk_reserve_mib: int = Field(
         4096, ge=0, description="MiB that must stay free on the models' disk after every pull."
@@ -239,7 +266,16 @@ Contradiction = tuple[tuple[str, ...], str]
 
 def contradictions(settings: HostSettings) -> list[Contradiction]:
     """Settings that are right one by one and wrong together."""
-    return _shared_ports(settings) + _unknown_release(settings) + _repeated(settings) + _reserved_folder(settings)
+    checks = (
+        _shared_ports,
+        _unknown_release,
+        _repeated,
+        _reserved_folder,
+        _unknown_words,
+        _refused_pins,
+        _force_nothing,
+    )
+    return [found for check in checks for found in check(settings)]
 
 
 def _shared_ports(settings: HostSettings) -> list[Contradiction]:
@@ -266,7 +302,12 @@ def _unknown_release(settings: HostSettings) -> list[Contradiction]:
 
 
 def _repeated(settings: HostSettings) -> list[Contradiction]:
-    lists: dict[str, tuple[str, ...]] = {"models": settings.models or (), "purposes": settings.purposes}
+    lists: dict[str, tuple[str, ...]] = {
+        "models": settings.models or (),
+        "purposes": settings.purposes,
+        "languages": settings.languages,
+        "licences": settings.licences or (),
+    }
     found: list[Contradiction] = []
     for name, items in lists.items():
         full = [item if ":" in item or name != "models" else f"{item}:latest" for item in items]
@@ -281,3 +322,39 @@ def _reserved_folder(settings: HostSettings) -> list[Contradiction]:
     if reserved is None:
         return []
     return [(("ollama_models_dir",), f"models cannot be kept in {reserved}; a folder such as /srv/models is needed")]
+
+
+def _unknown_words(settings: HostSettings) -> list[Contradiction]:
+    """Licences and languages that no model of the catalogue has: nothing could be chosen by them."""
+    found: list[Contradiction] = []
+    if settings.licences:
+        known = sorted({m.licence for m in catalogue.models()})
+        found += [(("licences",), why) for name in settings.licences if (why := _unknown(name, known))]
+    if settings.languages:
+        known = sorted({code for m in catalogue.models() for code in m.languages})
+        found += [(("languages",), why) for name in settings.languages if (why := _unknown(name, known))]
+    return found
+
+
+def _unknown(name: str, known: list[str]) -> str | None:
+    if name in known:
+        return None
+    by_lower = {one.lower(): one for one in known}
+    near = [by_lower[one] for one in get_close_matches(name.lower(), by_lower, n=3, cutoff=0.4)]
+    return f'no model of the catalogue has "{name}"; nearest: {", ".join(near or known)}'
+
+
+def _refused_pins(settings: HostSettings) -> list[Contradiction]:
+    """Models that are asked for by tag and forbidden by licence."""
+    rows_of_pins = [m for tag in settings.models or () if (m := catalogue.find(tag))]
+    return [
+        (("models", "licences"), f"{m.tag} has the licence {m.licence}, which is not among those allowed")
+        for m in rows_of_pins
+        if settings.licences and m.licence not in settings.licences
+    ]
+
+
+def _force_nothing(settings: HostSettings) -> list[Contradiction]:
+    if settings.force_models and not settings.models:
+        return [(("force_models", "models"), "there are no models to force")]
+    return []

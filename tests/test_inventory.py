@@ -133,7 +133,7 @@ def test_templates_see_own_variables_other_hosts_groups_and_lookups(
 
 def test_a_change_is_seen_by_the_next_load_of_the_same_process(inventory: Path) -> None:
     write(inventory, hosts_yml="all: {hosts: {a.internal: }}\n")
-    assert load(inventory).hosts[0].settings.parallel == 1
+    assert load(inventory).hosts[0].settings.parallel is None
     write(inventory, group_vars__all_yml="parallel: 5\n")
     assert load(inventory).hosts[0].settings.parallel == 5
 

@@ -60,6 +60,24 @@ def test_every_setting_has_help_and_says_what_is_needed() -> None:
         ({"ollama_version": "0.32.14"}, ("ollama_version",), "must not be used"),
         ({"models": ("qwen3", "qwen3:latest")}, ("models",), "qwen3:latest stands in it more than once"),
         ({"purposes": ("chat", "chat")}, ("purposes",), "chat stands in it more than once"),
+        ({"licences": ("MIT", "MIT")}, ("licences",), "MIT stands in it more than once"),
+        (
+            {
+                "licences": (
+                    "MIT",
+                    "apache 2",
+                )
+            },
+            ("licences",),
+            '"apache 2"; nearest: Apache-2.0',
+        ),
+        ({"languages": ("qq",)}, ("languages",), 'no model of the catalogue has "qq"'),
+        (
+            {"models": ("llama3.1:8b", "phi4:14b"), "licences": ("MIT",)},
+            ("models", "licences"),
+            "llama3.1:8b has the licence Llama",
+        ),
+        ({"force_models": True}, ("force_models", "models"), "no models to force"),
         ({"ollama_models_dir": "/tmp/models"}, ("ollama_models_dir",), "/tmp/"),
         ({"ollama_models_dir": "/opt/inhouse"}, ("ollama_models_dir",), "/opt/inhouse/"),
     ],
@@ -101,6 +119,12 @@ def test_aliases_are_names_or_addresses(alias: str, good: bool) -> None:
     else:
         with pytest.raises(ValidationError):
             HostSettings(server_aliases=(alias,))
+
+
+@pytest.mark.parametrize("code", ["", "German", "DE", "d", "de-AT"])
+def test_languages_are_iso_codes(code: str) -> None:
+    with pytest.raises(ValidationError):
+        HostSettings(languages=(code,))
 
 
 @pytest.mark.parametrize("folder", ["/", "relative", "/a/../b", "/a b", "/a/", "/a;b", "/$HOME"])

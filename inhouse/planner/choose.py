@@ -69,9 +69,9 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
         ollama_models_dir=settings.ollama_models_dir,
         ollama_port=settings.ollama_port,
         ollama_context_length=selection.use.context_length,
-        ollama_num_parallel=settings.parallel,
+        ollama_num_parallel=selection.use.parallel,
         ollama_max_loaded_models=selection.loaded,
-        ollama_kv_cache_type=settings.kv_cache_type,
+        ollama_kv_cache_type=selection.use.kv_cache_type,
         ollama_flash_attention=selection.use.flash_attention,
         ollama_keep_alive=settings.keep_alive,
         ollama_nvidia=cuda,
@@ -170,7 +170,7 @@ def _architecture(facts: HostFacts) -> str:
 
 
 def _cache_problem(settings: HostSettings, selection: Selection) -> tuple[str, ...]:
-    if settings.kv_cache_type == "f16" or selection.use.flash_attention:
+    if settings.kv_cache_type in (None, "f16") or selection.use.flash_attention:
         return ()
     return (
         f"kv_cache_type {settings.kv_cache_type} needs flash attention, which a GPU of this host lacks: "

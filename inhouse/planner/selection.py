@@ -63,7 +63,8 @@ class Needs:
 
     def use(self, context_length: int) -> Use:
         """The settings at a context."""
-        return Use(context_length, self.settings.parallel, self.settings.kv_cache_type, self.flash_attention)
+        asked = self.settings
+        return Use(context_length, asked.parallel or 1, asked.kv_cache_type or "f16", self.flash_attention)
 
     @property
     def contexts(self) -> tuple[int, ...]:
