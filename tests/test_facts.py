@@ -32,9 +32,11 @@ def test_recording(name: str) -> None:
 
 
 def part_of(found: Any, expected: Any) -> Any:
-    """Return what was found for the keys that are expected; lists are compared whole."""
+    """Return what was found for the keys that are expected; lists must be as long, their members likewise."""
     if isinstance(expected, dict) and isinstance(found, dict):
         return {key: part_of(found[key], value) for key, value in expected.items()}
+    if isinstance(expected, list) and isinstance(found, list) and len(found) == len(expected):
+        return [part_of(one, other) for one, other in zip(found, expected, strict=True)]
     return found
 
 

@@ -57,16 +57,64 @@ def test_a_driver_that_does_not_know_a_field_is_asked_again_without_it(tmp_path:
             "nvidia-smi": """case $1 in
             *compute_cap*) echo 'Field "compute_cap" is not a valid field to query.'; exit 2 ;;
             esac
-            echo '0, Tesla P100-PCIE-16GB, GPU-1, 00000000:3B:00.0, 16280, 16270, 470.82.01'"""
+            echo '0, Tesla P100-PCIE-16GB, GPU-1, 00000000:3B:00.0, 16280, 16270, 470.82.01, 10'"""
         },
     )
     assert facts.nvidia.state == DriverState.WORKING
     assert [(gpu.name, gpu.compute_capability) for gpu in facts.nvidia.gpus] == [("Tesla P100-PCIE-16GB", None)]
 
 
+MIG = """case $1 in
+    --query-gpu=*) echo '0, NVIDIA H100 NVL, GPU-1, 00000000:18:00.0, 81559, 81022, 590.48.01, 59, 9.0, Enabled' ;;
+    --query-compute-apps=*) echo "$PPID, GPU-1, 300, /usr/bin/python3, really" ;;
+    -L) echo 'GPU 0: NVIDIA H100 NVL (UUID: GPU-1)'; echo '  MIG 3g.40gb     Device  0: (UUID: MIG-1)' ;;
+    -q) printf '<?xml version="1.0" ?>\n<!DOCTYPE nvidia_smi_log SYSTEM "x.dtd">\n<nvidia_smi_log>\n'
+        printf '\t<gpu id="00000000:18:00.0">\n\t\t<fb_memory_usage>\n\t\t\t<total>81559 MiB</total>\n'
+        printf '\t\t</fb_memory_usage>\n\t\t<mig_devices>\n\t\t\t<mig_device>\n\t\t\t\t<index>0</index>\n'
+        printf '\t\t\t\t<fb_memory_usage>\n\t\t\t\t\t<total>40448 MiB</total>\n\t\t\t\t</fb_memory_usage>\n'
+        printf '\t\t\t</mig_device>\n\t\t</mig_devices>\n\t\t<uuid>GPU-1</uuid>\n\t</gpu>\n</nvidia_smi_log>\n' ;;
+    *) exit 2 ;;
+esac"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
+def test_slices_and_programs_of_a_gpu_are_asked_for(shell: list[str], tmp_path: Path) -> None:
+    (gpu,) = probe(tmp_path, {"nvidia-smi": MIG}, shell=shell).nvidia.gpus
+    assert [(s.profile, s.uuid, s.memory_total_mib) for s in gpu.slices] == [("3g.40gb", "MIG-1", 40448)]
+    assert gpu.processes is not None
+    assert [(p.name, p.memory_mib, p.ollama) for p in gpu.processes] == [("/usr/bin/python3, really", 300, False)]
+
+
+def test_slices_are_not_asked_for_where_there_are_none(tmp_path: Path) -> None:
+    calls = f"echo $1 >>{tmp_path}/calls; {MIG.replace('Enabled', 'Disabled')}"
+    assert probe(tmp_path, {"nvidia-smi": calls}).nvidia.gpus[0].slices == ()
+    called = (tmp_path / "calls").read_text(encoding="utf-8").split()
+    assert [call.partition("=")[0] for call in called] == ["--query-gpu", "--query-compute-apps"]
+
+
+def test_a_driver_that_fails_is_asked_once(tmp_path: Path) -> None:
+    probe(tmp_path, {"nvidia-smi": f"echo $1 >>{tmp_path}/calls; echo 'No devices were found'; exit 6"})
+    assert len((tmp_path / "calls").read_text(encoding="utf-8").split()) == 1
+
+
+def test_what_ollamas_own_unit_holds_is_asked_of_the_kernel_where_amdgpu_drives_a_card(tmp_path: Path) -> None:
+    """This machine has no such card: its folder of PCI devices stands for another's."""
+    card = tmp_path / "pci" / "0000:03:00.0"
+    card.mkdir(parents=True)
+    (card / "mem_info_vram_total").write_text("25753026560\n", encoding="utf-8")
+    script = PROBE.replace("/sys/bus/pci/devices", str(tmp_path / "pci"))
+    script = script.replace("/sys/fs/cgroup$group", f"{tmp_path}/cgroup$group")
+    (tmp_path / "cgroup/system.slice").mkdir(parents=True)
+    (tmp_path / "cgroup/system.slice/cgroup.procs").write_text("4194305\n", encoding="utf-8")
+    output = run(tmp_path, {"systemctl": "echo /system.slice"}, script=script)
+    facts = parse("here", output, time.time())
+    assert [(g.memory_total_mib, g.ollama_mib) for g in facts.amd] == [(24560, None)]
+    assert "unreadable 4194305" in output
+
+
 def test_a_program_neither_ends_the_output_nor_swallows_the_script(tmp_path: Path) -> None:
     output = run(tmp_path, {"nvidia-smi": "cat; echo @end; exit 9"}, shell=["bash"])
-    said = output[output.index("@nvidia-smi status=9") : output.index("@clock")]
+    said = output[output.index("@nvidia-smi status=9") : output.index("@amd-gpus")]
     assert said.splitlines()[1:] == [" @end", ""]
 
 

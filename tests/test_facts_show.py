@@ -51,7 +51,16 @@ SEEN = {
         "31536000 s ahead of this machine's",
     ],
     "unified-memory-gb10": ["NVIDIA GB10, memory shared with the host"],
-    "mig-h100": ["split by MIG"],
+    "mig-h100": ["split by MIG: 3g.40gb 39.5 GiB, 2g.20gb 19.6 GiB", "used by /opt/inhouse/ollama/0.34.4/lib"],
+    "mig-h100-without-slices": ["split by MIG: no slices"],
+    "mig-h100-xml-cut-off": ["split by MIG: 3g.40gb, 2g.20gb"],
+    "occupied-by-others-and-ollama": ["used by /usr/local/bin/ollama, /usr/local/bin/python 18.7 GiB"],
+    "amd-rx-7900-xtx-beside-raphael": [
+        "gfx1100, 24.0 GiB, 16.9 GiB free",
+        "gfx1036, 0.5 GiB, 0.5 GiB free, part",
+    ],
+    "amd-sysfs-garbage": ["0000:03:00.0, memory not known"],
+    "no-pci-jetson-orin": ["NVIDIA Jetson AGX Orin Developer Kit"],
     "alpine-without-systemd": ["without systemd", "NVIDIA driver no device", "nothing that inhouse needs"],
     "wsl2-rtx-2080-super": ["in wsl"],
 }

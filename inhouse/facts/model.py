@@ -77,6 +77,32 @@ class DisplayDevice:
 
 
 @dataclass(frozen=True)
+class GpuProcess:
+    """A program that computes on a GPU, as the driver lists it."""
+
+    pid: int
+    name: str
+    """Its path; "[Not Found]" and the like where the driver may not say."""
+    memory_mib: int | None
+    ollama: bool
+    """Belongs to the Ollama that serves here: its unit's, or of inhouse's own release."""
+
+
+@dataclass(frozen=True)
+class MigSlice:
+    """A slice (MIG device) of a GPU that is split: to a program a GPU of its own."""
+
+    index: int
+    """Number within its GPU."""
+    profile: str
+    """ "3g.40gb": three parts of its compute units and about 40 GB."""
+    uuid: str
+    """ "MIG-…", as CUDA_VISIBLE_DEVICES takes it."""
+    memory_total_mib: int | None
+    memory_used_mib: int | None
+
+
+@dataclass(frozen=True)
 class NvidiaGpu:
     """One GPU as a working driver reports it."""
 
@@ -91,7 +117,12 @@ class NvidiaGpu:
     """ "8.9"; None from drivers too old to say."""
     driver_version: str
     mig: bool = False
-    """Split into slices (MIG): a program gets one slice, not the whole memory."""
+    """In MIG mode: a program gets one slice, not the whole memory, and nothing where there is no slice."""
+    memory_used_mib: int | None = None
+    """Held by anybody: displays, programs, Ollama."""
+    processes: tuple[GpuProcess, ...] | None = None
+    """Programs that compute on it. In a container and in WSL the driver lists none, whatever there are."""
+    slices: tuple[MigSlice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,6 +137,27 @@ class NvidiaDriver:
     message: str
     """What nvidia-smi said when it failed; "" otherwise."""
     gpus: tuple[NvidiaGpu, ...]
+
+
+@dataclass(frozen=True)
+class AmdGpu:
+    """A GPU to which the kernel driver amdgpu is bound, as sysfs describes it."""
+
+    pci_slot: str
+    name: str | None
+    """Product name; most cards have none in sysfs."""
+    memory_total_mib: int | None
+    """Its own memory; on a processor's graphics the part that the firmware set aside."""
+    memory_used_mib: int | None
+    """Held by anybody: displays, programs, Ollama."""
+    shared_mib: int | None
+    """Of the host's RAM it may use besides (GTT)."""
+    gfx: str | None
+    """LLVM's name of its architecture, "gfx1100"."""
+    integrated: bool | None
+    """Part of a processor, without memory of its own; None where nothing tells."""
+    ollama_mib: int | None
+    """Part of the used memory that the Ollama of this host holds; None where the kernel does not show it."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +212,11 @@ class HostFacts:
     """Host's clock minus the controller's, in seconds."""
     systemd: bool
     """systemd runs as PID 1."""
+    amd: tuple[AmdGpu, ...] = ()
+    board: str | None = None
+    """The device tree's name of the machine ("NVIDIA Jetson AGX Orin Developer Kit"); None on PCs and servers."""
+    jetson_linux: str | None = None
+    """Release of NVIDIA's Linux for Jetson ("36.4.3"); None elsewhere."""
 
     @property
     def amd_devices(self) -> tuple[DisplayDevice, ...]:

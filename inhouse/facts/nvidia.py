@@ -8,7 +8,9 @@ import csv
 import re
 from collections.abc import Sequence
 
+from inhouse.facts import nvidia_use
 from inhouse.facts.model import DisplayDevice, DriverState, NvidiaDriver, NvidiaGpu
+from inhouse.facts.nvidia_values import mib, slot, value
 from inhouse.facts.sections import Section, Sections
 
 _VERSION = re.compile(r"\b\d{3,}\.\d+(?:\.\d+)?\b")
@@ -22,8 +24,6 @@ _INFOROM_CORRUPTED = 14
 """nvidia-smi's exit status that is a warning: the values are printed and the GPU may well work."""
 _TIMED_OUT = frozenset({124, 143})
 
-_NO_VALUE = frozenset({"", "n/a", "not supported", "err!", "unknown error"})
-
 
 def read_nvidia(sections: Sections, devices: Sequence[DisplayDevice]) -> NvidiaDriver:
     """Return the driver's state, and why.
@@ -35,7 +35,7 @@ def read_nvidia(sections: Sections, devices: Sequence[DisplayDevice]) -> NvidiaD
     own = [d for d in devices if d.vendor_id == "10de" and d.kernel_driver not in _PASSED_THROUGH]
     module = _version(sections["nvidia-module"].text)
     smi = sections.get("nvidia-smi")
-    gpus = _gpus(smi) if smi else ()
+    gpus = tuple(nvidia_use.complete(gpu, sections) for gpu in _gpus(smi)) if smi else ()
     message = _message(smi) if smi else ""
     library = _library_version(sections, message) or (gpus[0].driver_version if gpus else None)
     if gpus:
@@ -107,27 +107,12 @@ def _gpu(row: dict[str, str]) -> NvidiaGpu:
     return NvidiaGpu(
         index=int(row["index"]),
         name=row["name"],
-        uuid=_value(row["uuid"]) or "",
-        pci_slot=_slot(_value(row["pci.bus_id"]) or ""),
-        memory_total_mib=_mib(row["memory.total"]),
-        memory_free_mib=_mib(row["memory.free"]),
-        compute_capability=_value(row.get("compute_cap", "")),
-        driver_version=_value(row["driver_version"]) or "",
+        uuid=value(row["uuid"]) or "",
+        pci_slot=slot(value(row["pci.bus_id"]) or ""),
+        memory_total_mib=mib(row["memory.total"]),
+        memory_free_mib=mib(row["memory.free"]),
+        compute_capability=value(row.get("compute_cap", "")),
+        driver_version=value(row["driver_version"]) or "",
         mig=row.get("mig.mode.current") == "Enabled",
+        memory_used_mib=mib(row.get("memory.used", "")),
     )
-
-
-def _value(text: str) -> str | None:
-    """Return a value, or None for one of the many ways in which nvidia-smi says that there is none."""
-    return None if text.startswith("[") or text.lower() in _NO_VALUE else text
-
-
-def _mib(text: str) -> int | None:
-    match = re.fullmatch(r"(\d+)(?: MiB)?", text)
-    return int(match[1]) if match else None
-
-
-def _slot(bus_id: str) -> str:
-    """Return nvidia-smi's "00000000:0C:00.0" as the kernel writes it: "0000:0c:00.0"."""
-    match = re.fullmatch(r"([0-9a-fA-F]+):([0-9a-fA-F]{2}:[0-9a-fA-F]{2}\.[0-7])", bus_id)
-    return f"{int(match[1], 16):04x}:{match[2].lower()}" if match else bus_id

@@ -3,6 +3,7 @@
 import re
 
 from inhouse.errors import FactsError
+from inhouse.facts.amd import read_amd
 from inhouse.facts.model import HostFacts
 from inhouse.facts.nvidia import read_nvidia
 from inhouse.facts.sections import Sections, split
@@ -50,7 +51,16 @@ def parse(host: str, output: str, controller_time: float) -> HostFacts:
         certificate_pem=_certificate(sections),
         clock_offset_s=_clock(host, sections) - controller_time,
         systemd=sections["systemd"].first == "yes",
+        amd=read_amd(sections),
+        board=sections["board"].value("model"),
+        jetson_linux=_jetson_linux(sections),
     )
+
+
+def _jetson_linux(sections: Sections) -> str | None:
+    """The release of "# R36 (release), REVISION: 4.3, GCID: …" as NVIDIA writes it: "36.4.3"."""
+    match = re.search(r"R(\d+) .*REVISION: ([\d.]+)", sections["board"].value("tegra") or "")
+    return f"{match[1]}.{match[2]}" if match else None
 
 
 def _certificate(sections: Sections) -> str | None:

@@ -129,24 +129,98 @@ nvidia_libraries() {
     done
 }
 
-query_gpus() {
-    limited 20 nvidia-smi "--query-gpu=$1" --format=csv,noheader,nounits 2>&1
+query_nvidia() {
+    limited 20 nvidia-smi "$1" --format=csv,noheader,nounits 2>&1
 }
 
 # One field that a driver does not know fails the whole query with status 2; these are known to all since 2016.
 nvidia_smi() {
     command -v nvidia-smi >/dev/null || return 0
-    known=index,name,uuid,pci.bus_id,memory.total,memory.free,driver_version
+    known=index,name,uuid,pci.bus_id,memory.total,memory.free,driver_version,memory.used
     fields=$known,compute_cap,mig.mode.current
-    output=$(query_gpus "$fields")
+    output=$(query_nvidia "--query-gpu=$fields")
     status=$?
     if [ "$status" -eq 2 ]; then
         fields=$known
-        output=$(query_gpus "$fields")
+        output=$(query_nvidia "--query-gpu=$fields")
         status=$?
     fi
     echo "@nvidia-smi status=$status fields=$fields"
     printf '%s\n' "$output" | body
+    # 14: a damaged infoROM; the GPU may well work. With any other status the next call would fail or hang likewise.
+    case $status in
+        0 | 14) ;;
+        *) return 0 ;;
+    esac
+    nvidia_processes
+    case $output in
+        *Enabled*)
+            section nvidia-list limited 20 nvidia-smi -L
+            section nvidia-slices nvidia_slices
+            ;;
+    esac
+}
+
+# Programs that compute on a GPU, and the cgroup of each: what Ollama itself holds is not taken from it.
+nvidia_processes() {
+    # The name comes last: it may hold commas.
+    output_of_apps=$(query_nvidia --query-compute-apps=pid,gpu_uuid,used_memory,process_name)
+    echo "@nvidia-processes status=$?"
+    printf '%s\n' "$output_of_apps" | body
+    echo '@nvidia-cgroups'
+    printf '%s\n' "$output_of_apps" | sed -n 's/^\([0-9][0-9]*\),.*/\1/p' | sort -u | while read -r pid; do
+        echo "$pid $(tr '\n' ' ' <"/proc/$pid/cgroup")"
+    done 2>/dev/null | body
+}
+
+# Of all that -q -x prints only the slices of each GPU; their UUIDs are in -L alone.
+nvidia_slices() {
+    limited 20 nvidia-smi -q -x |
+        sed -n -e '/<gpu id=/p' -e '/<mig_devices>/,/<\/mig_devices>/p' -e '/<\/gpu>/p'
+}
+
+# SLOT KEY VALUE of each GPU that amdgpu drives; sizes in bytes. Only cards with memory of their own have the last two.
+amd_gpus() {
+    for device in /sys/bus/pci/devices/*; do
+        [ -e "$device/mem_info_vram_total" ] || continue
+        for key in product_name mem_info_vram_total mem_info_vram_used mem_info_gtt_total mem_info_vram_vendor board_info; do
+            value=''
+            read -r value <"$device/$key"
+            [ -z "$value" ] || echo "${device##*/} $key $value"
+        done
+    done
+}
+
+# One line per node of the kernel's compute topology: it knows the architecture of each GPU.
+amd_nodes() {
+    for node in /sys/class/kfd/kfd/topology/nodes/*; do
+        [ ! -r "$node/properties" ] ||
+            grep -E '^(domain|location_id|gfx_target_version|simd_count) ' "$node/properties" | tr '\n' ' '
+        echo
+    done
+}
+
+# What the processes of Ollama's unit hold of each amdgpu device, by the kernel's DRM usage statistics. Root's alone.
+amd_ollama() {
+    for device in /sys/bus/pci/devices/*; do
+        [ ! -e "$device/mem_info_vram_total" ] || break
+    done
+    [ -e "$device/mem_info_vram_total" ] || return 0
+    group=$(limited 10 systemctl show --property ControlGroup --value ollama.service)
+    [ -n "$group" ] || return 0
+    cat "/sys/fs/cgroup$group/cgroup.procs" "/sys/fs/cgroup/systemd$group/cgroup.procs" | sort -u | while read -r pid; do
+        if [ -r "/proc/$pid/fdinfo" ]; then
+            grep -HE '^drm-(pdev|client-id|memory-vram|resident-vram):' "/proc/$pid/fdinfo"/*
+        else
+            echo "unreadable $pid"
+        fi
+    done
+}
+
+# Boards without PCI GPU or DMI name themselves in the device tree.
+board() {
+    echo "model: $(tr -d '\0' </proc/device-tree/model)"
+    echo "tegra: $(sed -n 1p /etc/nv_tegra_release)"
 }
 
 current() {
@@ -218,6 +292,10 @@ main() {
     section nvidia-module nvidia_module
     section nvidia-libraries nvidia_libraries
     nvidia_smi
+    section amd-gpus amd_gpus
+    section amd-nodes amd_nodes
+    section amd-ollama amd_ollama
+    section board board
     section clock date +%s.%N
     section installed installed "$3" "$4"
     section foreign-ollama foreign_ollama "$2"

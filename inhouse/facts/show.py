@@ -1,6 +1,7 @@
 """Shows facts: a small table per host for people, a record of plain values for programs."""
 
 import dataclasses
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
@@ -9,7 +10,16 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from inhouse.facts.model import DisplayDevice, DriverState, HostFacts, Installed, NvidiaDriver, NvidiaGpu
+from inhouse.facts.model import (
+    AmdGpu,
+    DisplayDevice,
+    DriverState,
+    GpuProcess,
+    HostFacts,
+    Installed,
+    NvidiaDriver,
+    NvidiaGpu,
+)
 from inhouse.units import gib
 
 _VENDORS = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
@@ -47,12 +57,14 @@ def _rows(facts: HostFacts) -> list[tuple[str, str]]:
     cpu, disk = facts.cpu, facts.models_disk
     rows = [
         ("system", _system(facts)),
+        *([("board", facts.board)] if facts.board else []),
         ("processor", f"{cpu.model}, {cpu.cores} cores, {cpu.threads} threads"),
         ("memory", f"{gib(facts.memory_total_mib)}, {gib(facts.memory_available_mib)} available"),
         ("models' disk", f"{disk.path}: {gib(disk.free_mib)} free of {gib(disk.total_mib)}"),
         *(("graphics", _device(device)) for device in facts.display_devices),
         ("NVIDIA driver", _driver(facts.nvidia)),
         *((f"GPU {gpu.index}", _gpu(gpu)) for gpu in facts.nvidia.gpus),
+        *(("AMD GPU", _amd(gpu)) for gpu in facts.amd),
         ("installed", _installed(facts.installed)),
         ("listening", _listening(facts)),
         ("managed by", f"fleet {facts.fleet}" if facts.fleet else "nobody yet"),
@@ -90,7 +102,28 @@ def _gpu(gpu: NvidiaGpu) -> str:
     if total is not None and free is not None:
         memory = f"{memory}, {gib(free)} free"
     capability = f", compute capability {gpu.compute_capability}" if gpu.compute_capability else ""
-    return f"{gpu.name}, {memory}{capability}{', split by MIG' if gpu.mig else ''}"
+    return f"{gpu.name}, {memory}{capability}{_slices(gpu)}{_processes(gpu.processes or ())}"
+
+
+def _slices(gpu: NvidiaGpu) -> str:
+    if not gpu.mig:
+        return ""
+    each = (f"{s.profile} {gib(s.memory_total_mib)}" if s.memory_total_mib else s.profile for s in gpu.slices)
+    return f", split by MIG: {', '.join(each) or 'no slices'}"
+
+
+def _processes(processes: Sequence[GpuProcess]) -> str:
+    each = (f"{p.name} {gib(p.memory_mib)}" if p.memory_mib else p.name for p in processes)
+    return f"; used by {', '.join(each)}" if processes else ""
+
+
+def _amd(gpu: AmdGpu) -> str:
+    total, used = gpu.memory_total_mib, gpu.memory_used_mib
+    memory = "memory not known" if total is None else gib(total)
+    if total is not None and used is not None:
+        memory = f"{memory}, {gib(total - used)} free"
+    kind = ", part of the processor" if gpu.integrated else ""
+    return f"{gpu.name or gpu.gfx or gpu.pci_slot}, {memory}{kind}"
 
 
 def _installed(installed: Installed) -> str:
