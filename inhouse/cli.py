@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import typer.core
 
-from inhouse import __version__
-from inhouse.console import Progress, for_people
+from inhouse import __version__, exits
+from inhouse.console import Progress, for_people, show_errors, texts
 from inhouse.errors import HostError, InhouseError, InventoryError
 from inhouse.lab.commands import lab_commands
 
 if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse plan --hardware` answers at once
     from inhouse.inventory import Inventory
     from inhouse.planner.plan import Plan
-
-NOTHING_TO_DO, FAILED, CHANGES_PENDING, INTERRUPTED = 0, 1, 2, 130
 
 
 class Paragraphs(typer.core.TyperGroup):
@@ -34,10 +31,10 @@ class Paragraphs(typer.core.TyperGroup):
         except InhouseError as error:
             if ctx.params["debug"]:
                 raise
-            text, code = f"Error: {error}", FAILED
+            text, code = f"Error: {error}", exits.FAILED
         except KeyboardInterrupt:
             text = "Interrupted. Nothing is lost: run the same command again, it goes on where it stopped."
-            code = INTERRUPTED
+            code = exits.INTERRUPTED
         for_people(quiet=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(code)
 
@@ -101,10 +98,20 @@ def facts(inventory: InventoryPath = None, limit: Limit = None, as_json: AsJson 
         for one in found.values():
             console.print(facts_view(one))
         show_errors(errors)
-    raise typer.Exit(FAILED if errors else 0)
+    raise typer.Exit(exits.FAILED if errors else 0)
 
 
-@app.command()
+class PlanCommand(typer.core.TyperCommand):
+    """Takes every machine that follows `--compare`, as in a sentence."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse."""
+        from inhouse.plan_command import spread
+
+        return super().parse_args(ctx, spread(args))
+
+
+@app.command(cls=PlanCommand)
 def plan(
     inventory: InventoryPath = None,
     limit: Limit = None,
@@ -112,58 +119,40 @@ def plan(
     hardware: Annotated[
         str | None, typer.Option(help="Plan for hardware you only think of: 'rtx-4090 x2, ram 128, disk 500'.")
     ] = None,
+    compare: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MACHINE...", help="Such machines side by side: 'rtx-4090' 'mac-studio-m3-ultra 256'."),
+    ] = None,
+    wishes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A setting, as in an inventory, for --hardware and --compare: purposes=vision,code. Repeatable.",
+        ),
+    ] = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST]",
+            help="What came close on a host of the inventory, and what it would have needed. No HOST with --hardware.",
+        ),
+    ] = None,
 ) -> None:
     """Show what would be chosen, why, and what would change. Exit 0: nothing to do, 2: changes pending, 1: error."""
-    raise typer.Exit(plan_imagined(hardware, as_json) if hardware else plan_hosts(inventory, limit, as_json))
+    from inhouse import plan_command as command
 
-
-def plan_imagined(hardware: str, as_json: bool) -> int:
-    """Answer what hardware that need not exist could run."""
-    from inhouse.planner.choose import make_plan
-    from inhouse.planner.hardware import imagined_host, parse
-    from inhouse.planner.show import plan_view
-
-    found = parse(hardware)
-    made = make_plan(imagined_host(), found)
-    if as_json:
-        typer.echo(made.model_dump_json(indent=2))
+    command.refuse_contradictions(inventory, limit, hardware, compare or (), wishes or ())
+    if compare:
+        code = command.compared(compare, wishes or (), as_json)
+    elif hardware is not None:
+        code = command.imagined(hardware, wishes or (), explain is not None, as_json)
+    elif explain is not None:
+        code = command.explained(load(inventory, explain or limit), as_json)
     else:
-        for_people().print(plan_view(made), crop=False)
-    return FAILED if made.problems else 0
-
-
-def plan_hosts(inventory: Path | None, limit: str | None, as_json: bool) -> int:
-    """Plan for the hosts of an inventory, and ask them what would change."""
-    from inhouse.planner.show import plan_view
-    from inhouse.runners import run_pyinfra
-    from inhouse.summary import print_changes
-    from inhouse.survey import survey
-
-    console = for_people(quiet=as_json)
-    progress = Progress(console)
-    found = survey(load(inventory, limit), progress)
-    pending = {}
-    if found.inventory.secrets is not None and found.applicable:
-        progress.step("What would change (nothing is changed now)")
-        pending = run_pyinfra(found.inventory, found.applicable, dry=True)
-    if as_json:
-        record = {
-            "hosts": {name: made.model_dump(mode="json") for name, made in found.plans.items()},
-            "changes": {name: result.model_dump(mode="json") for name, result in pending.items()},
-            "errors": texts(found.errors),
-        }
-        typer.echo(json.dumps(record, indent=2))
-    else:
-        for made in found.plans.values():
-            console.print(plan_view(made), crop=False)
-        print_changes(console, pending)
-        if found.inventory.secrets is None:
-            folder = folder_of_secrets(inventory, found.inventory)
-            console.print(f"Secrets are not made yet. Run: inhouse init {folder}", highlight=False, soft_wrap=True)
-        show_errors(found.errors)
-    if found.errors or any(made.problems for made in found.plans.values()) or any(r.error for r in pending.values()):
-        return FAILED
-    return CHANGES_PENDING if not pending or any(r.changes for r in pending.values()) else NOTHING_TO_DO
+        hosts = load(inventory, limit)
+        code = command.hosts(hosts, folder_of_secrets(inventory, hosts), as_json)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -179,7 +168,7 @@ def up(
     ] = False,
 ) -> None:
     """Facts, plan, deploys and smoke tests: from bare hosts to a service that is known to work."""
-    from inhouse.planner.show import plan_view
+    from inhouse.planner.show_fleet import plans_view
     from inhouse.summary import print_outcome
     from inhouse.survey import survey
     from inhouse.up import apply
@@ -188,16 +177,15 @@ def up(
     progress = Progress(console)
     hosts = load(inventory, limit, secrets_needed=True)
     found = survey(hosts, progress)
-    for made in found.plans.values():
-        console.print(plan_view(made), crop=False)
+    console.print(plans_view(tuple(found.plans.values()), found.fleet), crop=False)
     show_errors(found.errors)
     if not yes and found.applicable and sys.stdin.isatty() and not agreed(len(found.applicable)):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(exits.FAILED)
     outcome = apply(found, progress, batch)
     print_outcome(console, outcome)
     if outcome.interrupted:
         raise KeyboardInterrupt
-    raise typer.Exit(0 if outcome.ok else FAILED)
+    raise typer.Exit(0 if outcome.ok else exits.FAILED)
 
 
 def agreed(hosts: int) -> bool:
@@ -228,7 +216,7 @@ def verify(
     else:
         print_smoke(console, results.values())
     missing = [host.name for host in hosts.hosts if host.name not in results]
-    raise typer.Exit(0 if not missing and all(result.ok for result in results.values()) else FAILED)
+    raise typer.Exit(0 if not missing and all(result.ok for result in results.values()) else exits.FAILED)
 
 
 def plans_to_verify(inventory: Inventory, progress: Progress) -> list[Plan]:
@@ -283,17 +271,6 @@ def folder_of_secrets(named: Path | None, inventory: Inventory) -> Path:
     from inhouse.paths import LOCAL_INVENTORY
 
     return inventory.path if named else LOCAL_INVENTORY
-
-
-def texts(errors: Mapping[str, HostError]) -> dict[str, str]:
-    """Return the errors' messages by host."""
-    return {name: error.message for name, error in errors.items()}
-
-
-def show_errors(errors: Mapping[str, HostError]) -> None:
-    """Print each host's error as a paragraph on standard error."""
-    for error in errors.values():
-        for_people(quiet=True).print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,12 @@
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console
+
+from inhouse.errors import HostError
 
 
 class Progress:
@@ -56,6 +58,17 @@ class Progress:
 def for_people(*, quiet: bool = False) -> Console:
     """Return the console for a person; standard error, so that standard output stays clean, when `quiet`."""
     return Console(stderr=quiet, soft_wrap=False)
+
+
+def texts(errors: Mapping[str, HostError]) -> dict[str, str]:
+    """Return the errors' messages by host."""
+    return {name: error.message for name, error in errors.items()}
+
+
+def show_errors(errors: Mapping[str, HostError]) -> None:
+    """Print each host's error as a paragraph on standard error."""
+    for error in errors.values():
+        for_people(quiet=True).print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
 
 
 def program() -> str:

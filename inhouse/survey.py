@@ -10,6 +10,7 @@ from inhouse.facts.gather import gather
 from inhouse.facts.model import HostFacts
 from inhouse.inventory import Inventory
 from inhouse.planner.choose import make_plan
+from inhouse.planner.fleet import Fleet, Member, summarize
 from inhouse.planner.plan import Plan
 
 
@@ -21,6 +22,16 @@ class Survey:
     facts: Mapping[str, HostFacts]
     plans: Mapping[str, Plan]
     errors: Mapping[str, HostError]
+
+    @property
+    def fleet(self) -> Fleet:
+        """The plans at a glance."""
+        groups = {host.name: host.groups for host in self.inventory.hosts}
+        return summarize([Member(plan, groups[name], self._driver(name)) for name, plan in self.plans.items()])
+
+    def _driver(self, name: str) -> str | None:
+        found = self.facts.get(name)
+        return found.nvidia.module_version if found else None
 
     @property
     def applicable(self) -> tuple[Plan, ...]:

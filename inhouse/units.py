@@ -1,6 +1,38 @@
-"""Sizes as a person reads them."""
+"""Sizes, speeds and lists of names as a person reads them."""
+
+from collections.abc import Sequence
+
+SHOWN_NAMES = 3
 
 
 def gib(mib: float) -> str:
     """Format MiB as GiB (2**30 bytes) with one decimal."""
     return f"{mib / 1024:.1f} GiB"
+
+
+def sum_of(mib: float) -> str:
+    """Format a sum over many hosts: whole GiB, or TiB from ten of them on."""
+    return f"{mib / 1024:.0f} GiB" if mib < 10 * 2**20 else f"{mib / 2**20:.1f} TiB"
+
+
+def rate(tokens_per_second: float) -> str:
+    """Format tokens/s: whole from 10 on, tenths below."""
+    return f"{tokens_per_second:.0f}" if tokens_per_second >= 9.95 else f"{tokens_per_second:.1f}"
+
+
+def seconds(value: float) -> str:
+    """Format a wait as a person estimates it: "0.4 s", "12 s", "3 min"."""
+    if value < 9.5:
+        return f"{value:.1f} s"
+    return f"{value:.0f} s" if value < 99.5 else f"{value / 60:.0f} min"
+
+
+def number(count: int, noun: str) -> str:
+    """Count things: "1 host", "3 hosts"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def few(names: Sequence[str]) -> str:
+    """The first names, and how many more there are: "gpu1, gpu2, gpu3 and 7 more"."""
+    shown = ", ".join(names[:SHOWN_NAMES])
+    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"

@@ -41,7 +41,7 @@ class ImaginedConnection:
 
 @dataclass(frozen=True)
 class ImaginedHost:
-    """A host with default settings that is in no inventory."""
+    """A host that is in no inventory."""
 
     name: str = IMAGINED
     server_name: str = IMAGINED
@@ -49,9 +49,9 @@ class ImaginedHost:
     settings: HostSettings = field(default_factory=HostSettings)
 
 
-def imagined_host() -> ImaginedHost:
-    """A host to plan for."""
-    return ImaginedHost()
+def imagined_host(settings: HostSettings | None = None) -> ImaginedHost:
+    """A host to plan for; with default settings where none are given."""
+    return ImaginedHost(settings=settings or HostSettings())
 
 
 def parse(text: str) -> HostFacts:

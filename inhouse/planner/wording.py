@@ -4,8 +4,9 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner import machine as machines
 from inhouse.planner.budget import Budget
 from inhouse.planner.machine import Machine
+from inhouse.planner.plan import PlannedModel
 from inhouse.planner.selection import GOAL, LADDER, Chosen, Selection, lacking
-from inhouse.units import gib
+from inhouse.units import gib, rate
 
 
 def hardware(facts: HostFacts, machine: Machine) -> str:
@@ -22,6 +23,18 @@ def hardware(facts: HostFacts, machine: Machine) -> str:
 def as_on_the_box(mib: float) -> str:
     """Whole GiB; tenths below 4 GiB."""
     return gib(mib) if mib < 4000 else f"{round(mib / 1024)} GiB"
+
+
+def tokens_per_second(model: PlannedModel) -> str:
+    """The speed of one answer: "38 measured", "31 to 42, likely 36"; "" where it is not known or says nothing."""
+    likely, low, high = model.tokens_per_second, model.tokens_per_second_low, model.tokens_per_second_high
+    if likely is None or model.purposes == ("embedding",):
+        return ""
+    if model.speed_measured:
+        return f"{rate(likely)} measured"
+    if low is None or high is None or rate(low) == rate(high):
+        return f"about {rate(likely)}"
+    return f"{rate(low)} to {rate(high)}, likely {rate(likely)}"
 
 
 def reason(chosen: Chosen, selection: Selection, budget: Budget) -> str:
