@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from inhouse.cli import app
 from inhouse.errors import UnreachableError
 from inhouse.init import init
 from inhouse.inventory import Host, Inventory
+from inhouse.plan_command import spread
 from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult
@@ -161,6 +164,123 @@ def test_hardware_needs_no_host(run: Run) -> None:
     code, out, _ = run("plan", "--hardware", "rtx-4090, ram 64")
     assert code == 0
     assert "RTX 4090" in out
+
+
+def test_settings_of_imagined_hardware_are_those_of_an_inventory(run: Run) -> None:
+    asked = ("--set", "purposes=code", "--set", "open_webui=false", "--set", "context_length=4096")
+    code, out, _ = run("plan", "--hardware", "rtx-4090, ram 64", "--json", *asked)
+    made = json.loads(out)
+    assert code == 0
+    assert {purpose for model in made["models"] for purpose in model["purposes"]} == {"code"}
+    assert (made["ollama_context_length"], made["open_webui"]) == (4096, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("context_lenght=4096", "--set: context_lenght is not a setting. Did you mean context_length?"),
+        ("context_length=lots", '--set: context_length is "lots"; a whole number, 512 or more is needed.'),
+        (
+            "purposes=chat,cooking",
+            'purposes, item 2 is "cooking"; a list, each item one of chat, code, vision, embedding',
+        ),
+        ("context_length", '--set "context_length" is not understood: NAME=VALUE is needed.'),
+        ("note=[", "--set note=[ is not YAML"),
+        ("http_port=443", "http_port (--set) and https_port (its default): cannot all be 443."),
+        ("x_rack=3", "--set: x_rack decides nothing"),
+    ],
+)
+def test_a_wrong_setting_of_imagined_hardware_is_told(run: Run, given: str, says: str) -> None:
+    code, out, error = run("plan", "--hardware", "rtx-4090", "--set", given)
+    assert (code, out) == (1, "")
+    assert says in error
+
+
+def test_explain_without_a_name_is_about_the_imagined_hardware(run: Run) -> None:
+    code, out, _ = run("plan", "--hardware", "ram 8, cpu 4", "--explain")
+    assert code == 0
+    assert re.search(r"GiB more|slow", out)
+    assert "of no higher quality" in out
+
+
+def test_explain_is_about_one_host_of_the_inventory_and_changes_nothing(
+    run: Run, inventory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answers(hosts: Sequence[Host], on_done: object) -> dict[str, object]:
+        return {host.name: parse("rtx-3060, ram 64") for host in hosts}
+
+    monkeypatch.setattr(survey, "gather", answers)
+    monkeypatch.setattr(runners, "run_pyinfra", None)
+    code, out, _ = run("plan", str(inventory), "--explain", "gpu2", "--json")
+    said = json.loads(out)
+    assert code == 0
+    assert list(said["hosts"]) == ["gpu2"]
+    assert said["hosts"]["gpu2"]["explanation"]["chat"]["better"][0]["lacks"]
+    assert said["hosts"]["gpu2"]["plan"]["host"] == "gpu2"
+
+
+def test_explain_of_an_unknown_host_names_the_nearest(run: Run, inventory: Path) -> None:
+    code, _, error = run("plan", str(inventory), "--explain", "gpu3")
+    assert code == 1
+    assert "Nearest: gpu" in error
+
+
+def test_machines_are_compared_in_the_order_they_are_named(run: Run) -> None:
+    code, out, _ = run(
+        "plan", "--compare", "rtx-4090", "rtx-5090, ram 64", "ram 64", "--json", "--set", "purposes=chat"
+    )
+    machines = json.loads(out)
+    assert code == 0
+    assert [one["machine"] for one in machines] == ["rtx-4090", "rtx-5090, ram 64", "ram 64"]
+    assert all(len(one["models"]) == 1 for one in machines)
+
+
+@pytest.mark.parametrize(
+    ("given", "becomes"),
+    [
+        (["--compare", "a", "b", "--json"], ["--compare", "a", "--compare", "b", "--json"]),
+        (["--compare=a", "b"], ["--compare=a", "--compare", "b"]),
+        (["--compare", "--json"], ["--compare", "--json"]),
+        (["inv", "--compare", "a"], ["inv", "--compare", "a"]),
+        (["--compare", "a", "--set", "n=1", "inv"], ["--compare", "a", "--set", "n=1", "inv"]),
+        (["--explain"], ["--explain", ""]),
+        (["--explain", "--json"], ["--explain", "", "--json"]),
+        (["--explain", "gpu1", "--json"], ["--explain", "gpu1", "--json"]),
+    ],
+)
+def test_each_machine_that_follows_belongs_to_the_comparison(given: list[str], becomes: list[str]) -> None:
+    assert spread(given) == becomes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--hardware", "ram 8", "--compare", "ram 16"), "give one of the two"),
+        (("inventories/x", "--hardware", "ram 8"), "the inventory inventories/x names some"),
+        (("--compare", "ram 8", "--limit", "gpu1"), "--limit names some"),
+        (("--set", "people=5"), "--set is for --hardware and --compare"),
+    ],
+)
+def test_options_of_different_questions_are_refused(run: Run, arguments: tuple[str, ...], says: str) -> None:
+    code, out, error = run("plan", *arguments)
+    assert (code, out) == (1, "")
+    assert says in error
+
+
+def test_nothing_is_colored_when_it_is_piped(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = [sys.executable, "-m", "inhouse.cli", "plan", "--hardware", "rtx-4090, ram 64", "--explain"]
+    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_more_than_a_few_hosts_are_summed_up(run: Run, tmp_path: Path, world: dict[str, tuple[str, ...]]) -> None:
+    hosts = ", ".join(f"gpu{n}: {{ansible_host: 192.0.2.{n}}}" for n in range(1, 10))
+    (tmp_path / "hosts.yml").write_text(f"all: {{hosts: {{{hosts}}}}}\n")
+    _, out, _ = run("plan", str(tmp_path / "hosts.yml"))
+    assert "9 hosts (gpu1, gpu2, gpu3 and 6 more)" in out
+    assert "Covered: chat by 9, embedding by 9 of 9 hosts." in " ".join(out.split())
+    _, out, _ = run("plan", str(tmp_path / "hosts.yml"), "--json")
+    assert json.loads(out)["fleet"]["covered"] == {"chat": 9, "embedding": 9}
 
 
 def test_an_unknown_setting_stops_everything_before_a_host_is_asked(

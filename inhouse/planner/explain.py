@@ -9,7 +9,8 @@ from inhouse.catalogue.version import version
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
 from inhouse.planner.selection import Candidate, Needs, Selection, candidates, lacking
-from inhouse.units import gib
+from inhouse.settings import HostSettings
+from inhouse.units import gib, rate
 
 SHOWN = 5
 """Runner-ups of one purpose that a person is shown."""
@@ -66,7 +67,10 @@ def _explained(purpose: Purpose, needs: Needs, budget: Budget, selection: Select
         (m for m in catalogue.models() if purpose in m.purposes and m != chosen),
         key=lambda m: (-m.quality_for(purpose), m.file_mib, m.tag),
     )
-    looked_at = [runner_up(model, judged.get(model.tag), needs, budget) for model in rest]
+    looked_at = [
+        _beside_others(runner_up(model, judged.get(model.tag), needs, budget), purpose, budget, selection)
+        for model in rest
+    ]
     if chosen is None:
         return Explanation(purpose, None, tuple(reversed(looked_at)), ())
     quality = chosen.quality_for(purpose)
@@ -82,20 +86,49 @@ def runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: B
     return RunnerUp(model, candidate, lacks, instead)
 
 
+def _beside_others(one: RunnerUp, purpose: Purpose, budget: Budget, selection: Selection) -> RunnerUp:
+    """What a model lacks that would fit if it were alone on the host."""
+    if one.lacks or one.candidate is None:
+        return one
+    others = [c.model for c in selection.chosen if purpose not in c.purposes]
+    taken = sum(budget.need(model, selection.use) for model in others)
+    missing = lacking(one.model, one.candidate.use, replace(budget, usable=max(budget.usable - taken, 0.0)))
+    if missing <= 0:
+        return one
+    return replace(one, lacks=(f"needs {gib(missing)} more beside {' and '.join(m.tag for m in others)}",))
+
+
 def _lacks(model: Model, candidate: Candidate | None, needs: Needs) -> Iterator[str]:
-    if version(model.min_ollama) > version(needs.settings.ollama_version):
+    asked = (*_of_the_model(model, needs.settings), *_of_the_host(model, candidate, needs))
+    yield from asked
+    if not asked and candidate and candidate.why_not:
+        yield candidate.why_not
+
+
+def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
+    """What no other hardware would mend."""
+    if version(model.min_ollama) > version(asked.ollama_version):
         yield f"needs Ollama {model.min_ollama}"
-    asked = needs.settings.context_length or 0
-    if "embedding" not in model.purposes and model.context_trained < asked:
-        yield f"was trained for {model.context_trained} tokens, {asked} are asked for"
+    if asked.licences and model.licence not in asked.licences:
+        yield f"licence {model.licence} is not allowed"
+    if unknown := [code for code in asked.languages if code not in model.languages]:
+        yield f"its maker does not name {' and '.join(unknown)}"
+    if "embedding" not in model.purposes and model.context_trained < (asked.context_length or 0):
+        yield f"was trained for {model.context_trained} tokens, {asked.context_length} are asked for"
+
+
+def _of_the_host(model: Model, candidate: Candidate | None, needs: Needs) -> Iterator[str]:
     if candidate is None:
         return
     if candidate.missing_mib > 0:
         yield f"needs {gib(candidate.missing_mib)} more"
     if (over := model.file_mib - needs.disk_mib) > 0:
         yield f"needs {gib(over)} more disk"
-    if candidate.why_not and candidate.missing_mib <= 0 and over <= 0:
-        yield candidate.why_not
+    floor = needs.settings.min_tokens_per_second
+    if candidate.speed and "embedding" not in model.purposes:
+        likely = candidate.speed.tokens_per_second.likely
+        if likely < floor:
+            yield f"too slow: about {rate(likely)} tokens/s, {rate(floor)} needed"
 
 
 def _instead(model: Model, use: Use, budget: Budget) -> str | None:

@@ -10,7 +10,6 @@ from rich.text import Text
 
 from inhouse.planner.explain import SHOWN, Explanation, RunnerUp
 from inhouse.planner.show import UNDER_HOST
-from inhouse.units import number
 
 
 def explanation_view(explanations: Sequence[Explanation]) -> RenderableType:
@@ -35,8 +34,8 @@ def _purpose(one: Explanation) -> RenderableType:
 
 def _rest(one: Explanation) -> str:
     more = len(one.better) - SHOWN
-    parts = [number(more, "better model") + (" lacks" if more == 1 else " lack") + " even more"] if more > 0 else []
-    parts += [f"{number(len(one.others), 'model')} of no higher quality"] if one.others else []
+    parts = [f"{more} more of higher quality"] if more > 0 else []
+    parts += [f"{len(one.others)} of no higher quality"] if one.others else []
     return f"and {', '.join(parts)}" if parts else ""
 
 

@@ -1,0 +1,166 @@
+"""What came close: every better model is named with what it lacks, and a way that would fit does fit."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from inhouse.catalogue.models import Model, find
+from inhouse.facts.model import HostFacts
+from inhouse.planner.budget import Budget
+from inhouse.planner.choose import decided
+from inhouse.planner.explain import SHOWN, Explanation, RunnerUp, explain, runner_up
+from inhouse.planner.hardware import parse
+from inhouse.planner.selection import Needs, candidates
+from inhouse.planner.show_explain import explanation_record, explanation_view
+from tests.hosts_to_plan import card, host
+
+BIG = "qwen3:32b"
+
+
+def explained(found: HostFacts, **settings: object) -> dict[str, Explanation]:
+    return {one.purpose: one for one in explain(*decided(host(**settings), found))}
+
+
+def about(tag: str, found: HostFacts, **settings: object) -> RunnerUp:
+    one = explained(found, **settings)["chat"]
+    return next(other for other in (*one.better, *one.others) if other.model.tag == tag)
+
+
+def shown(explanations: tuple[Explanation, ...], width: int = 100) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(explanation_view(explanations))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def model(tag: str) -> Model:
+    found = find(tag)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("text", ["rtx-3060, ram 64", "rtx-4090, ram 64", "rtx-3090 x2, ram 128", "ram 16"])
+def test_every_model_is_chosen_better_or_not(text: str) -> None:
+    for purpose, one in explained(parse(text)).items():
+        assert one.chosen is not None
+        quality = one.chosen.quality_for(one.purpose)
+        assert all(other.model.quality_for(one.purpose) > quality for other in one.better)
+        assert all(other.model.quality_for(one.purpose) <= quality for other in one.others)
+        tags = [one.chosen.tag, *(other.model.tag for other in (*one.better, *one.others))]
+        assert len(tags) == len(set(tags))
+        assert {t for t in tags if purpose in model(t).purposes} == set(tags)
+
+
+def test_the_next_better_model_comes_first() -> None:
+    better = explained(parse("rtx-3060, ram 64"))["chat"].better
+    qualities = [one.model.quality_for("chat") for one in better]
+    assert qualities == sorted(qualities)
+    assert len(qualities) > 1
+
+
+def test_missing_memory_is_the_planners_own_number() -> None:
+    found = parse("rtx-3060, ram 64")
+    needs, budget, _ = decided(host(), found)
+    missing = next(c.missing_mib for c in candidates(needs, budget, "chat") if c.model.tag == BIG)
+    assert missing > 0
+    assert f"needs {missing / 1024:.1f} GiB more" in about(BIG, found).sentence
+
+
+def squeezed(wanted: str, parallel: int = 1) -> tuple[Needs, Budget]:
+    """A host with exactly the memory that the big model needs when it is run in another way."""
+    needs, budget, _ = decided(host(parallel=parallel), card(98_304))
+    use = needs.use(8192)
+    other = {
+        "q8_0": replace(use, kv_cache_type="q8_0"),
+        "half": replace(use, context_length=4096),
+        "both": replace(use, kv_cache_type="q8_0", context_length=4096),
+        "slot": replace(use, parallel=parallel - 1),
+        "none": replace(use, kv_cache_type="q8_0", context_length=1024),
+    }[wanted]
+    return needs, replace(budget, usable=budget.need(model(BIG), other) + 1)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "says"),
+    [
+        ("q8_0", "with q8_0 KV it would fit at 8192 tokens"),
+        ("both", "with q8_0 KV and a shorter context it would fit at 4096 tokens"),
+        ("none", None),
+    ],
+)
+def test_a_way_that_would_fit_is_named(wanted: str, says: str | None) -> None:
+    needs, budget = squeezed(wanted)
+    judged = next(c for c in candidates(needs, budget, "chat") if c.model.tag == BIG)
+    assert judged.missing_mib > 0
+    assert runner_up(model(BIG), judged, needs, budget).instead == says
+
+
+def test_fewer_slots_are_proposed_where_the_cache_cannot_shrink() -> None:
+    needs, budget = squeezed("slot", parallel=4)
+    needs = replace(needs, flash_attention=False)
+    budget = replace(budget, usable=budget.need(model(BIG), replace(needs.use(8192), parallel=3)) + 1)
+    judged = next(c for c in candidates(needs, budget, "chat") if c.model.tag == BIG)
+    assert runner_up(model(BIG), judged, needs, budget).instead == "with parallel 3 it would fit at 8192 tokens"
+
+
+def test_disk_is_told_beside_memory() -> None:
+    sentence = about(BIG, parse("rtx-3060, ram 64, disk 20")).sentence
+    assert "GiB more, needs" in sentence
+    assert "GiB more disk" in sentence
+
+
+def test_a_release_that_is_too_old_is_told() -> None:
+    newest = max((m.model for m in explained(parse("ram 64"))["chat"].better), key=lambda m: m.min_ollama.split("."))
+    found = about(newest.tag, parse("ram 64"), ollama_version="0.5.13", ollama_archive_sha256="a" * 64)
+    assert f"needs Ollama {newest.min_ollama}" in found.sentence
+
+
+def test_a_licence_that_is_not_allowed_is_told() -> None:
+    big = model(BIG)
+    other = "MIT" if big.licence != "MIT" else "Apache-2.0"
+    assert f"licence {big.licence} is not allowed" in about(BIG, parse("rtx-4090, ram 64"), licences=(other,)).sentence
+
+
+def test_a_context_beyond_the_trained_is_told() -> None:
+    big = model(BIG)
+    asked = big.context_trained * 2
+    says = f"was trained for {big.context_trained} tokens, {asked} are asked for"
+    assert says in about(BIG, parse("rtx-4090, ram 64"), context_length=asked).sentence
+
+
+def test_a_floor_of_speed_is_told_with_both_numbers() -> None:
+    sentence = about(BIG, parse("ram 128, cpu 16"), min_tokens_per_second=50.0).sentence
+    assert "too slow: about" in sentence
+    assert "50 needed" in sentence
+
+
+def test_a_person_sees_a_few_and_the_number_of_the_rest() -> None:
+    explanations = tuple(explained(parse("ram 8, cpu 4")).values())
+    chat = explanations[0]
+    assert len(chat.better) > SHOWN
+    text = shown(explanations)
+    for other in chat.better[:SHOWN]:
+        assert other.model.tag in text
+    assert chat.better[-1].model.tag not in text
+    assert f"and {len(chat.better) - SHOWN} more of higher quality, {len(chat.others)} of no higher" in text
+    assert all(len(line) <= 60 for line in shown(explanations, width=60).splitlines())
+
+
+def test_a_program_gets_all_of_them() -> None:
+    explanations = tuple(explained(parse("ram 8, cpu 4")).values())
+    record = json.loads(json.dumps(explanation_record(explanations)))
+    chat = record["chat"]
+    assert chat["chosen"] == explanations[0].chosen.tag if explanations[0].chosen else None
+    assert [one["tag"] for one in chat["better"]] == [one.model.tag for one in explanations[0].better]
+    assert all(one["lacks"] for one in chat["better"])
+    assert any(one["missing_mib"] > 0 for one in chat["better"])
+
+
+def test_with_nothing_chosen_the_smallest_step_is_still_told() -> None:
+    one = explained(parse("ram 1"))["chat"]
+    assert one.chosen is None
+    assert all(other.lacks for other in one.better)
+    assert "chat: no model" in shown((one,))
