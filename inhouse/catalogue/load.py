@@ -18,6 +18,25 @@ class Row(BaseModel):
 File = TypeVar("File", bound=Row)
 
 
+class _Loader(yaml.CSafeLoader):
+    """Builds plain mappings and lists directly: the general way, made for anchors and tags, takes twice as long.
+
+    A key that stands twice in a mapping is an error; PyYAML takes the last one.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            mapping = {key.value: self.construct_object(value) for key, value in node.value}
+            if len(mapping) < len(node.value):
+                keys = [key.value for key, _ in node.value]
+                twice = ", ".join(sorted({key for key in keys if keys.count(key) > 1}))
+                raise yaml.constructor.ConstructorError(None, None, f"keys given twice: {twice}", node.start_mark)
+            return mapping
+        if isinstance(node, yaml.SequenceNode):
+            return [self.construct_object(child) for child in node.value]
+        return self.yaml_constructors[node.tag](self, node)
+
+
 def read(name: str, kind: type[File]) -> File:
     """Read a file that lies beside this module.
 
@@ -34,7 +53,7 @@ def check(name: str, text: str, kind: type[File]) -> File:
         PlanError: as `read`.
     """
     try:
-        content = yaml.load(text, Loader=yaml.CSafeLoader)
+        content = yaml.load(text, Loader=_Loader)
         return kind.model_validate(content)
     except yaml.YAMLError as error:
         raise PlanError(f"{name} is not YAML: {error}") from error

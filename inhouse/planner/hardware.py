@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from inhouse.catalogue import gpus as catalogue
+from inhouse.catalogue.chips import NVIDIA
 from inhouse.catalogue.gpus import Gpu
 from inhouse.errors import PlanError
 from inhouse.facts.model import (
@@ -89,12 +90,10 @@ def _cards(part: str) -> list[Gpu]:
 def _card(name: str) -> Gpu:
     """The GPU a person means: its name without the maker, or a part of it that no other GPU has."""
     wanted = catalogue.plain(name)
-    by_name: dict[str, Gpu] = {}
-    for gpu in catalogue.gpus():
-        by_name.setdefault(catalogue.plain(gpu.name), gpu)
+    by_name = {key: gpu for key, gpu in catalogue.names().items() if gpu.vendor == NVIDIA and gpu.id}
     if wanted in by_name:
         return by_name[wanted]
-    parts = [g for key, g in by_name.items() if wanted in key]
+    parts = list({g.name: g for key, g in by_name.items() if wanted in key}.values())
     if len(parts) == 1:
         return parts[0]
     near = [by_name[key].name for key in get_close_matches(wanted, by_name, n=3, cutoff=0.5)]
@@ -108,7 +107,8 @@ def _card(name: str) -> Gpu:
 def _facts(numbers: dict[str, int], cards: list[Gpu]) -> HostFacts:
     ram, disk = numbers["ram"] * 1024, numbers["disk"] * 1024
     slots = [f"0000:{bus:02x}:00.0" for bus in range(1, len(cards) + 1)]
-    version = f"{min((catalogue.last_branch(g.id) or CURRENT_BRANCH for g in cards), default=CURRENT_BRANCH)}.0"
+    limits = [limit for g in cards if g.id and (limit := catalogue.last_branch(g.id))]
+    version = f"{min(limits, default=CURRENT_BRANCH)}.0"
     return HostFacts(
         host=IMAGINED,
         os=OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "", "x86_64"),
@@ -119,7 +119,7 @@ def _facts(numbers: dict[str, int], cards: list[Gpu]) -> HostFacts:
         memory_available_mib=ram,
         models_disk=Disk("/", disk, disk),
         display_devices=tuple(
-            DisplayDevice(slot, "10de", g.id, "030000", "nvidia") for slot, g in zip(slots, cards, strict=True)
+            DisplayDevice(slot, NVIDIA, g.id or "", "030000", "nvidia") for slot, g in zip(slots, cards, strict=True)
         ),
         nvidia=_driver(cards, slots, version),
         installed=Installed(None, None, None, None, None, "3.11.2", True, True),
