@@ -86,13 +86,6 @@ def test_no_systemd() -> None:
     assert any("systemd is not the first process" in p for p in problems(facts(systemd=False)))
 
 
-def test_a_split_gpu_is_not_planned_as_a_whole_one() -> None:
-    split = parse_probe("gpu1", (RECORDINGS / "mig-h100.txt").read_text(encoding="utf-8"), 0.0)
-    (said,) = [problem for problem in problems(split) if "MIG" in problem]
-    assert said.endswith("sudo nvidia-smi -i 0 -mig 0")
-    assert not any("MIG" in problem for problem in problems(facts()))
-
-
 @pytest.mark.parametrize(("offset", "fine"), [(0.0, True), (299.0, True), (-301.0, False), (31_536_000.0, False)])
 def test_clock(offset: float, fine: bool) -> None:
     found = [p for p in problems(facts(clock_offset_s=offset)) if "timedatectl" in p]

@@ -50,6 +50,7 @@ def _gpu(slot: str, values: Mapping[str, str], gfx: str | None, ollama_mib: int 
         gfx=gfx,
         integrated=_integrated(own_memory, gfx, total, shared),
         ollama_mib=ollama_mib,
+        render_node=values.get("render_node"),
     )
 
 

@@ -158,6 +158,8 @@ class AmdGpu:
     """Part of a processor, without memory of its own; None where nothing tells."""
     ollama_mib: int | None
     """Part of the used memory that the Ollama of this host holds; None where the kernel does not show it."""
+    render_node: str | None
+    """Its device below /dev/dri, which programs compute by; in a container it may be missing."""
 
 
 @dataclass(frozen=True)

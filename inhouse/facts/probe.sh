@@ -188,6 +188,9 @@ amd_gpus() {
             read -r value <"$device/$key"
             [ -z "$value" ] || echo "${device##*/} $key $value"
         done
+        for node in "$device"/drm/renderD*; do
+            [ ! -c "/dev/dri/${node##*/}" ] || echo "${device##*/} render_node /dev/dri/${node##*/}"
+        done
     done
 }
 

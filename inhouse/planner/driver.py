@@ -1,11 +1,12 @@
 """The commands that mend an NVIDIA driver, by distribution: what to type until a role does it."""
 
-from inhouse.catalogue.gpus import last_branch
-from inhouse.facts.model import HostFacts
+from inhouse.catalogue.gpus import find, last_branch
+from inhouse.facts.model import HostFacts, Virtualization
 
 CURRENT_BRANCH = 595
 """Production branch of NVIDIA's driver for Turing and newer."""
 
+_CODENAMES = {"12": "bookworm", "13": "trixie"}
 _REPOSITORY = "https://developer.download.nvidia.com/compute/cuda/repos"
 _KEYRING = "cuda-keyring_1.1-1_all.deb"
 _KEYRING_SHA256 = {
@@ -25,6 +26,11 @@ def install(facts: HostFacts) -> str:
     """One line that installs a driver Ollama accepts, for the host's distribution and cards."""
     wanted = branch(facts)
     old = wanted != CURRENT_BRANCH
+    if old and _needs_open_module(facts):
+        return (
+            f"sudo poweroff, and take cards out: no driver knows all of them (Maxwell, Pascal and Volta need branch "
+            f"{wanted} with its proprietary module, Blackwell needs an open one)"
+        )
     match facts.os.id, facts.os.version_id:
         case "debian", "12":
             return _debian("debian12", wanted, "cuda-drivers" if old else "nvidia-open", facts)
@@ -42,6 +48,40 @@ def install(facts: HostFacts) -> str:
             return f"sudo apt-get update && sudo apt-get install -y {modules} {packages} && sudo systemctl reboot"
         case _:
             return f"install NVIDIA's driver of branch {wanted} as the makers of {facts.os.name} describe, then reboot"
+
+
+def _needs_open_module(facts: HostFacts) -> bool:
+    """Whether a card is of a generation that NVIDIA's proprietary kernel modules do not drive."""
+    rows = [find(d.device_id) for d in facts.nvidia_devices]
+    return any(row.generation == "blackwell" for row in rows if row)
+
+
+def install_amd(facts: HostFacts) -> str:
+    """One line that gives the kernel driver amdgpu what it lacks: its firmware, and on cloud images itself."""
+    restart = "sudo systemctl reboot"
+    match facts.os.id, facts.os.version_id:
+        case "debian", ("12" | "13") as release:
+            source = f"deb http://deb.debian.org/debian {_CODENAMES[release]} non-free-firmware"
+            kernel = " linux-image-amd64" if "-cloud-" in facts.os.kernel else ""
+            return (
+                f"echo '{source}' | sudo tee /etc/apt/sources.list.d/non-free-firmware.list && sudo apt-get update && "
+                f"sudo apt-get install -y firmware-amd-graphics{kernel} && {restart}"
+            )
+        case "ubuntu", _:
+            packages = "linux-firmware linux-modules-extra-$(uname -r)"
+            return f"sudo apt-get update && sudo apt-get install -y {packages} && {restart}"
+        case _:
+            return f"install the firmware of AMD's GPUs as the makers of {facts.os.name} describe, then reboot"
+
+
+def where(facts: HostFacts, found: str, command: str) -> str:
+    """A sentence with the command that mends a driver, typed on the machine that the driver belongs to."""
+    if facts.virtualization is Virtualization.CONTAINER:
+        place = (
+            f"This system is a container ({facts.virtualization_name}): its driver belongs to the machine it runs on"
+        )
+        return f"{found} {place}. Run there: {command}"
+    return f"{found} Run: {command}"
 
 
 def _debian(release: str, wanted: int, package: str, facts: HostFacts) -> str:

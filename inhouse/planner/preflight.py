@@ -25,7 +25,6 @@ def problems(settings: HostSettings, facts: HostFacts, fleet: str | None, open_w
     """Everything that forbids applying a plan to this host, whatever its models."""
     return (
         *_system(facts),
-        *_slices(facts),
         *_release(settings, facts),
         *_owner(settings, facts, fleet),
         *_ports(settings, facts, open_webui),
@@ -64,16 +63,6 @@ def _system(facts: HostFacts) -> Iterator[str]:
             "allowed: certificates would not be valid. Run on the host: "
             "sudo apt-get install -y systemd-timesyncd && sudo timedatectl set-ntp true"
         )
-
-
-def _slices(facts: HostFacts) -> Iterator[str]:
-    """A split GPU shows all of its memory, and a program gets one slice: a plan would promise what is not there."""
-    for gpu in facts.nvidia.gpus:
-        if gpu.mig:
-            yield (
-                f"GPU {gpu.index}, {gpu.name}, is split by MIG; whole GPUs are needed. "
-                f"If nothing else uses its slices, run on the host: sudo nvidia-smi -i {gpu.index} -mig 0"
-            )
 
 
 def _release(settings: HostSettings, facts: HostFacts) -> Iterator[str]:

@@ -1,0 +1,75 @@
+"""GPUs that are split by MIG: a process can use one slice of one GPU, or whole GPUs, never both."""
+
+import re
+from dataclasses import replace
+
+from inhouse.facts.model import MigSlice, NvidiaGpu
+from inhouse.planner.card import Card, in_steps
+
+_SMALLEST_SHARE = 0.83
+"""Of the GB in a profile's name, in GiB, that a slice surely has: 20.00 of 24 on a GB200 is the least seen."""
+
+
+def fault(gpu: NvidiaGpu, elsewhere: str) -> str | None:
+    """Why nothing of a GPU in MIG mode can be used, and what mends it."""
+    if not gpu.mig or gpu.slices:
+        return None
+    return (
+        f"GPU {gpu.index}, {gpu.name}, is in MIG mode and no slice of it was found (slices do not outlive a restart): "
+        f"models run on {elsewhere}. Make slices again, or use the whole GPU: sudo nvidia-smi -i {gpu.index} -mig 0"
+    )
+
+
+def cards(gpu: NvidiaGpu, whole: Card, taken_mib: int | None = None) -> tuple[Card, ...]:
+    """The slices of a GPU as cards; bandwidth and speed are the GPU's by the slice's share of its memory.
+
+    Args:
+        gpu: in MIG mode.
+        whole: the same GPU, as if it were not split.
+        taken_mib: what others hold of each slice, where that is not told by what is used of it.
+    """
+    ours = sum(p.memory_mib or 0 for p in gpu.processes or () if p.ollama)
+    found = []
+    for one in gpu.slices:
+        memory = one.memory_total_mib or _by_name(one)
+        share = memory / whole.memory_mib
+        held = max((one.memory_used_mib or 0) - ours, 0) if taken_mib is None else taken_mib
+        found.append(
+            replace(
+                whole,
+                name=f"{whole.name} MIG {one.profile}",
+                memory_mib=memory,
+                bandwidth_gbs=None if whole.bandwidth_gbs is None else whole.bandwidth_gbs * share,
+                tflops=None if whole.tflops is None else whole.tflops * share,
+                taken_mib=in_steps(held),
+                uuid=one.uuid,
+            )
+        )
+    return tuple(found)
+
+
+def choose(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Card, ...], tuple[str, ...]]:
+    """The cards that one process can use together and that hold most, and why."""
+    if not slices:
+        return whole, ()
+    best = max(slices, key=lambda card: card.room_mib)
+    rest = [card.name for card in slices if card is not best]
+    if sum(card.room_mib for card in whole) >= best.room_mib:
+        left = ", ".join(dict.fromkeys((best.name, *rest)))
+        return whole, (f"A process uses whole GPUs or one MIG slice, not both: {left} is left to others.",)
+    others = f"; left to others: {_counted([*rest, *(card.name for card in whole)])}" if rest or whole else ""
+    return (best,), (
+        f"The GPU is split by MIG and a process uses one slice: models run on {best.name} ({best.memory_mib} MiB), "
+        f"which has most room{others}.",
+    )
+
+
+def _counted(names: list[str]) -> str:
+    numbers = {name: names.count(name) for name in names}
+    return ", ".join(f"{n} x {name}" if n > 1 else name for name, n in numbers.items())
+
+
+def _by_name(one: MigSlice) -> int:
+    """MiB that a slice has at least, where the driver did not say; 0 for a profile without a size in its name."""
+    match = re.search(r"(\d+)gb", one.profile)
+    return round(int(match[1]) * 1024 * _SMALLEST_SHARE) if match else 0

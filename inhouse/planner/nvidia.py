@@ -1,0 +1,232 @@
+"""What NVIDIA's GPUs of a host are good for now, and what mends those that are not: a pure mapping from facts."""
+
+import re
+
+from inhouse.catalogue import gpus as catalogue
+from inhouse.catalogue.releases import releases
+from inhouse.catalogue.version import version
+from inhouse.facts.model import DriverState, HostFacts, NvidiaGpu, Virtualization
+from inhouse.planner import driver, mig
+from inhouse.planner.card import Card, Found, in_steps
+
+PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
+"""Kernel drivers that keep a device for a virtual machine."""
+
+_BLIND = frozenset({Virtualization.CONTAINER, Virtualization.WSL})
+"""Here the driver tells how much memory is held, but lists no programs, so Ollama's part of it is not known."""
+
+
+def judge(facts: HostFacts, elsewhere: str) -> Found:
+    """Say what NVIDIA's GPUs are good for.
+
+    Args:
+        facts: of the host.
+        elsewhere: what models run on where they cannot run here: "the CPU".
+    """
+    if facts.nvidia.state is DriverState.WORKING:
+        return _working(facts, elsewhere)
+    if given_away(facts):
+        return Found(
+            reasons=(f"{names(facts)} is handed to a virtual machine (vfio-pci): models run on {elsewhere} here.",)
+        )
+    if facts.nvidia.state is DriverState.NO_DEVICE:
+        return Found()
+    return Found(warnings=(_mend(facts, elsewhere),))
+
+
+def present(facts: HostFacts) -> bool:
+    """Whether a card by NVIDIA is there for this host, in order or not."""
+    there = bool(facts.nvidia_devices) or facts.nvidia.state is not DriverState.NO_DEVICE
+    return there and not given_away(facts)
+
+
+def given_away(facts: HostFacts) -> bool:
+    """Whether all of NVIDIA's cards are kept for virtual machines."""
+    devices = facts.nvidia_devices
+    return bool(devices) and all(d.kernel_driver in PASSED_THROUGH for d in devices)
+
+
+def names(facts: HostFacts) -> str:
+    """The NVIDIA cards of a host by name, from the catalogue where no driver tells."""
+    if facts.nvidia.gpus:
+        found = [short(g.name) for g in facts.nvidia.gpus]
+    else:
+        rows = [(d.device_id, catalogue.find(d.device_id)) for d in facts.nvidia_devices]
+        found = [short(row.name) if row else f"NVIDIA card 10de:{id_}" for id_, row in rows]
+    return counted(found) or "an NVIDIA card"
+
+
+def counted(found: list[str]) -> str:
+    """ "2 x A and B"."""
+    numbers = {name: found.count(name) for name in found}
+    return " and ".join(f"{n} x {name}" if n > 1 else name for name, n in numbers.items())
+
+
+def short(name: str) -> str:
+    """A card's name without its maker: "NVIDIA GeForce RTX 4090" → "RTX 4090"."""
+    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
+
+
+def _working(facts: HostFacts, elsewhere: str) -> Found:
+    whole: list[Card] = []
+    slices: list[Card] = []
+    reasons: list[str] = []
+    warnings: list[str] = []
+    for gpu in facts.nvidia.gpus:
+        card = _card(gpu, facts)
+        if fault := _fault(gpu, facts, elsewhere) or mig.fault(gpu, elsewhere):
+            warnings.append(fault)
+        elif gpu.mig:
+            slices += mig.cards(gpu, card, 0 if facts.virtualization in _BLIND else None)
+        else:
+            whole.append(card)
+            reasons += _about(gpu, card, facts)
+    cards, why = mig.choose(tuple(whole), tuple(slices))
+    if seen := _not_shown(facts):
+        warnings.append(seen)
+    return Found(cards, tuple(dict.fromkeys((*reasons, *why))), tuple(dict.fromkeys(warnings)))
+
+
+def _not_shown(facts: HostFacts) -> str | None:
+    seen = len(facts.nvidia_devices)
+    if seen <= len(facts.nvidia.gpus):
+        return None
+    return (
+        f"The driver shows {len(facts.nvidia.gpus)} of {seen} NVIDIA cards: the others are lost or not supported. "
+        "Look for the cause: sudo dmesg | grep -E 'NVRM|Xid'"
+    )
+
+
+def _card(gpu: NvidiaGpu, facts: HostFacts) -> Card:
+    row = _row(gpu, facts)
+    unified = gpu.memory_total_mib is None
+    return Card(
+        name=short(facts.board or gpu.name) if facts.jetson_linux else short(gpu.name),
+        memory_mib=facts.memory_total_mib if gpu.memory_total_mib is None else gpu.memory_total_mib,
+        bandwidth_gbs=row.bandwidth_gbs if row else None,
+        compute=_compute(gpu, facts),
+        unified=unified,
+        taken_mib=in_steps(_held_by_others(gpu, facts)),
+        uuid=gpu.uuid,
+        tflops=row.tflops if row else None,
+    )
+
+
+def _compute(gpu: NvidiaGpu, facts: HostFacts) -> str | None:
+    row = _row(gpu, facts)
+    return gpu.compute_capability or (row.compute if row else None)
+
+
+def _row(gpu: NvidiaGpu, facts: HostFacts) -> catalogue.Gpu | None:
+    """The catalogue's row of a GPU: by its PCI id, else by its name (WSL and Jetson show no PCI device)."""
+    id_ = next((d.device_id for d in facts.nvidia_devices if d.slot == gpu.pci_slot), None)
+    by_id = catalogue.find(id_, memory_mib=gpu.memory_total_mib) if id_ else None
+    return by_id or _of_board(facts) or catalogue.by_name(gpu.name)
+
+
+def _of_board(facts: HostFacts) -> catalogue.Gpu | None:
+    """The row of a Jetson: the module whose name begins the board's, of the size that is nearest to the RAM."""
+    if facts.board is None:
+        return None
+    board = catalogue.plain(facts.board)
+    rows = [g for g in catalogue.gpus() if g.kind == "embedded" and board.startswith(_module(g))]
+    return min(rows, key=lambda g: (-len(_module(g)), abs(g.memory_mib - facts.memory_total_mib)), default=None)
+
+
+def _module(gpu: catalogue.Gpu) -> str:
+    """ "NVIDIA Jetson AGX Orin 64GB" → "jetsonagxorin"."""
+    return re.sub(r"\d+gb$", "", catalogue.plain(gpu.name))
+
+
+def _held_by_others(gpu: NvidiaGpu, facts: HostFacts) -> int:
+    """MiB that others than Ollama hold, as far as the driver lets it be known.
+
+    A display is no program that computes: it is the difference between what is held and what such programs hold.
+    """
+    listed = sum(p.memory_mib or 0 for p in gpu.processes or () if not p.ollama)
+    ours = [p.memory_mib for p in gpu.processes or () if p.ollama]
+    if gpu.processes is None or gpu.memory_used_mib is None or None in ours or facts.virtualization in _BLIND:
+        return listed
+    return max(gpu.memory_used_mib - sum(mib or 0 for mib in ours), 0)
+
+
+def _about(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
+    """What is worth to know of a GPU that is used."""
+    said = []
+    if _row(gpu, facts) is None:
+        ids = [f" (10de:{d.device_id})" for d in facts.nvidia_devices if d.slot == gpu.pci_slot]
+        said.append(
+            f"{card.name}{''.join(ids)} is not in the catalogue: planned by what its driver reports, "
+            f"{card.memory_mib} MiB and compute capability {card.compute or 'unknown'}; its speed is not known."
+        )
+    if card.unified:
+        said.append(f"{card.name} shares the host's memory (unified memory), so the system needs its part of it.")
+    if card.taken_mib:
+        programs = ", ".join(dict.fromkeys(p.name.rpartition("/")[2] for p in gpu.processes or () if not p.ollama))
+        said.append(
+            f"{card.taken_mib} of {card.memory_mib} MiB of {card.name} are held by others "
+            f"({programs or 'a display'}) and are left to them."
+        )
+    return said
+
+
+def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
+    """Why Ollama would not use a GPU whose driver works, and what mends it."""
+    ollama = releases().ollama
+    compute = _compute(gpu, facts)
+    if compute and version(compute) < version(ollama.compute_floor):
+        return (
+            f"{short(gpu.name)} has compute capability {compute}, Ollama needs {ollama.compute_floor} or newer: "
+            f"its models run on {elsewhere}, and no driver changes that."
+        )
+    older = compute is not None and version(compute) < (7, 0)
+    floor = ollama.driver_floor_below_compute_7 if older else ollama.driver_floor
+    if (version(gpu.driver_version) or (0,))[0] >= floor:
+        return None
+    if facts.jetson_linux:
+        return (
+            f"{facts.board or short(gpu.name)} runs Jetson Linux {facts.jetson_linux} with driver "
+            f"{gpu.driver_version}, {floor} or newer is needed by Ollama (its own archive for JetPack is not used: no "
+            f"checked sum of it is known): models run on {elsewhere}. The driver comes with JetPack alone; "
+            "to see newer ones, run: apt list --upgradable 'nvidia-l4t-*'"
+        )
+    return _sentence(
+        facts,
+        elsewhere,
+        f"NVIDIA driver {gpu.driver_version} found for {names(facts)}, {floor} or newer is needed by Ollama",
+    )
+
+
+def _mend(facts: HostFacts, elsewhere: str) -> str:
+    """What is wrong with a driver that is missing or does not answer, and what mends it."""
+    nvidia = facts.nvidia
+    devices = facts.nvidia_devices
+    if devices and all(catalogue.too_old(d.device_id) for d in devices):
+        return (
+            f"{names(facts)} is older than any card Ollama supports: models run on {elsewhere}, and no driver "
+            "changes that."
+        )
+    if nvidia.state is DriverState.NO_DRIVER:
+        rival = next((d.kernel_driver for d in devices if d.kernel_driver == "nouveau"), None)
+        bound = ", its kernel driver is nouveau, which cannot compute" if rival else ""
+        return _sentence(facts, elsewhere, f"{names(facts)} found without NVIDIA's driver{bound}")
+    module, library = nvidia.module_version, nvidia.library_version
+    if module and library and module != library:
+        found = f"NVIDIA's kernel module is {module}, its libraries are {library}; they must be equal"
+        return _sentence(facts, elsewhere, found, "sudo systemctl reboot")
+    said = f' (nvidia-smi: "{" ".join(nvidia.message.split())}")' if nvidia.message else ""
+    if module is None and library:
+        headers = "sudo apt-get install -y linux-headers-$(uname -r)"
+        steps = f"{headers} && sudo dkms autoinstall && sudo modprobe -a nvidia nvidia-uvm"
+        found = f"NVIDIA's libraries {library} are there but no kernel module is loaded{said}"
+        return _sentence(facts, elsewhere, found, steps if facts.os.id in {"debian", "ubuntu"} else None)
+    why = f"NVIDIA's driver does not answer{said}; the kernel says why: sudo dmesg | grep NVRM"
+    return _sentence(facts, elsewhere, why)
+
+
+def _sentence(facts: HostFacts, elsewhere: str, found: str, command: str | None = None) -> str:
+    """Found, what follows, and the command, typed where the driver belongs."""
+    consequence = f"until then models run on {elsewhere}"
+    if facts.virtualization is Virtualization.WSL:
+        return f"{found}: {consequence}. Update the NVIDIA driver in Windows, then run there: wsl --shutdown"
+    return driver.where(facts, f"{found}: {consequence}.", command or driver.install(facts))
