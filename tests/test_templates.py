@@ -23,6 +23,9 @@ from tests.samples import a_plan
 GOLDEN = Path(__file__).parent / "golden" / "deploys"
 CPU = a_plan(accelerator="cpu", ollama_nvidia=False, ollama_without=("lib/ollama/cuda_v12", "lib/ollama/cuda_v13"))
 GPU = a_plan()
+VULKAN = a_plan(
+    accelerator="vulkan", ollama_nvidia=False, ollama_without=("lib/ollama/cuda_v12", "lib/ollama/cuda_v13")
+)
 HOME = a_plan(ollama_models_dir="/home/models", ollama_port=11500, ollama_flash_attention=False)
 PROGRAMS_ONLY = a_plan(open_webui=False, http_port=8080, https_port=8443)
 
@@ -38,6 +41,7 @@ def environment(plan: Plan) -> str:
 FILES = {
     "ollama-cpu.service": service(CPU),
     "ollama-gpu.service": service(GPU),
+    "ollama-vulkan.service": service(VULKAN),
     "ollama-models-in-home.service": service(HOME),
     "ollama-cpu.env": environment(CPU),
     "ollama-gpu.env": environment(HOME),
@@ -108,6 +112,17 @@ def test_every_ollama_setting_is_explicit_and_the_cloud_is_off() -> None:
     assert settings["OLLAMA_NO_CLOUD"] == "1"
     assert settings["OLLAMA_HOST"] == "127.0.0.1:11434"
     assert settings["OLLAMA_CONTEXT_LENGTH"] == "8192"
+
+
+@pytest.mark.parametrize(("kind", "hidden"), [("cpu", True), ("gpu", False), ("vulkan", False)])
+def test_only_a_host_that_computes_on_its_processor_hides_all_devices(kind: str, hidden: bool) -> None:
+    assert ("PrivateDevices=yes" in FILES[f"ollama-{kind}.service"]) is hidden
+
+
+def test_a_gpu_by_vulkan_is_open_to_its_groups_and_no_other_device_is() -> None:
+    unit = FILES["ollama-vulkan.service"].splitlines()
+    assert {"SupplementaryGroups=render video", "DevicePolicy=closed", "DeviceAllow=char-drm rw"} <= set(unit)
+    assert not any("nvidia" in line for line in unit)
 
 
 def test_the_caddyfile_holds_no_token_and_its_unit_does_not_print_the_environment() -> None:

@@ -21,6 +21,11 @@ from inhouse.templating import render
 
 REPLACED_UNITS = f"{layout.ETC}/replaced"
 """Unit files of other Ollamas that inhouse took over from."""
+_TOOLS = ("ca-certificates", "curl", "zstd")
+_VULKAN = ("libvulkan1", "mesa-vulkan-drivers")
+"""Vulkan's loader and Mesa's drivers; Ollama's archive carries neither."""
+_GPU_GROUPS = ("render", "video")
+"""May open /dev/dri/*. systemd refuses to start a unit with a group that does not exist."""
 _RELEASE_FOLDERS = (
     Folder(layout.ETC),
     Folder(layout.OPT),
@@ -33,7 +38,7 @@ def ollama() -> None:
     """Have the planned release of Ollama serving on loopback."""
     plan = session.plan()
     foreign_ollama_may_be_replaced(name="No Ollama installed by other means is in the way", plan=plan)
-    packages(name="Packages that Ollama's installation needs are there", names=("ca-certificates", "curl", "zstd"))
+    packages(name="Packages that Ollama's installation needs are there", names=_TOOLS)
     folders(name="The folders of Ollama's releases are there", wanted=_RELEASE_FOLDERS)
     unpacked = release_is_unpacked(name="Ollama's planned release is checked and unpacked", plan=plan)
     # Only now, so that a release that cannot be had takes nobody's working Ollama away; and before the user, whose
@@ -48,6 +53,7 @@ def ollama() -> None:
     )
     folders(name="Ollama's folders are there", wanted=_data_folders(plan))
     causes = [
+        *(gpu_by_vulkan() if plan.accelerator == "vulkan" else ()),
         unpacked,
         release_is_current(name="Ollama's planned release is the current one", plan=plan),
         file(
@@ -64,6 +70,13 @@ def ollama() -> None:
     ]
     serves(name="Ollama answers on loopback", plan=plan, causes=causes)
     old_releases_are_gone(name="Only the current and the previous release of Ollama are kept", plan=plan)
+
+
+def gpu_by_vulkan() -> tuple[OperationMeta, ...]:
+    """Have Mesa's Vulkan driver, and the groups that may open the GPU's devices."""
+    driver = packages(name="Mesa's Vulkan driver is there", names=_VULKAN)
+    groups = (server.group(name=f"The group {group} exists", group=group, system=True) for group in _GPU_GROUPS)
+    return (driver, *groups)
 
 
 def _data_folders(plan: Plan) -> tuple[Folder, ...]:
