@@ -1,35 +1,30 @@
 """An imagined host from a line of text: what to buy, asked before anything is bought."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from inhouse.catalogue import gpus as catalogue
-from inhouse.catalogue.chips import NVIDIA
+from inhouse.catalogue.chips import APPLE
 from inhouse.catalogue.gpus import Gpu
 from inhouse.errors import PlanError
-from inhouse.facts.model import (
-    Cpu,
-    Disk,
-    DisplayDevice,
-    DriverState,
-    HostFacts,
-    Installed,
-    NvidiaDriver,
-    NvidiaGpu,
-    OperatingSystem,
-    Virtualization,
-)
-from inhouse.planner.driver import CURRENT_BRANCH
+from inhouse.facts.model import HostFacts
+from inhouse.planner import imagined
 from inhouse.settings import HostSettings
 
-DEFAULTS = {"ram": 32, "disk": 500, "cpu": 8}
+DEFAULTS: Mapping[str, int] = {"ram": 32, "disk": 500, "cpu": 8}
 """GiB, GiB, cores: of a host whose line does not say."""
+EXAMPLE = "Write for example: rtx-4090 x2, ram 64, disk 500, cpu 16"
+MOST_CARDS = 16
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:(?<=[\d\s])x\s*(?P<after>\d+))?", re.IGNORECASE)
+_SIZED = re.compile(r"(?P<name>.+?)[ _-]*\b(?P<gib>\d+)\s*(?:gib|gb|g)?", re.IGNORECASE)
+_KEPT_BY_SYSTEM = 0.08
+"""Largest part of a machine's memory that its system does not show (GB10: 122,502 of 131,072 MiB)."""
 
 
-IMAGINED = "imagined"
+IMAGINED = imagined.NAME
 """Name of the host that is not there."""
 
 
@@ -56,14 +51,47 @@ def imagined_host(settings: HostSettings | None = None) -> ImaginedHost:
 
 
 def parse(text: str) -> HostFacts:
-    """Read "rtx-4090 x2, ram 64, disk 500, cpu 16" as the facts of a host with Debian 12 and a current driver.
+    """Read "rtx-4090 x2, ram 64, disk 500, cpu 16" as the facts of a host with a supported system and its drivers.
 
-    RAM and disk are GiB, cpu is cores.
+    RAM and disk are GiB, cpu is cores. A machine whose GPU uses the RAM may be named with its size in GiB:
+    "jetson-agx-orin 64".
 
     Raises:
-        PlanError: a part is not understood; names the nearest GPUs of the catalogue.
+        PlanError: a part is not understood (names the nearest GPUs of the catalogue), or the machine is Apple's, which
+            can be compared but not deployed to.
     """
-    numbers = dict(DEFAULTS)
+    wanted = read(text)
+    if wanted.apple:
+        raise PlanError(
+            f"{wanted.apple.name} runs macOS; inhouse deploys to Linux. What it would run can be compared with other "
+            f"machines. Run: inhouse plan --compare '{text}' rtx-4090"
+        )
+    return imagined.facts(wanted.cards, wanted.ram_mib, wanted.disk_mib, wanted.cores)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a line asks for."""
+
+    cards: tuple[Gpu, ...]
+    """With unified memory: one, and its `memory_mib` is the size that was asked for."""
+    ram_mib: int
+    disk_mib: int
+    cores: int
+
+    @property
+    def apple(self) -> Gpu | None:
+        """A machine that is compared, not deployed to."""
+        return next((card for card in self.cards if card.vendor == APPLE), None)
+
+
+def read(text: str) -> Wanted:
+    """Read a line as `parse` does, Apple's machines included.
+
+    Raises:
+        PlanError: a part is not understood.
+    """
+    numbers: dict[str, int] = {}
     cards: list[Gpu] = []
     for part in (p.strip() for p in text.split(",")):
         if not part:
@@ -74,77 +102,64 @@ def parse(text: str) -> HostFacts:
             cards += _cards(part)
     if zero := [key for key, value in numbers.items() if value == 0]:
         raise PlanError(f'"{text}" gives 0 for {" and ".join(zero)}: give GiB of RAM and disk, and cores, above 0.')
-    return _facts(numbers, cards)
+    given = {**DEFAULTS, **numbers}
+    if any(card.unified for card in cards):
+        cards = [_alone(text, cards, numbers.get("ram"))]
+    ram_mib = cards[0].memory_mib if cards and cards[0].unified else given["ram"] * 1024
+    return Wanted(tuple(cards), ram_mib, given["disk"] * 1024, given["cpu"])
+
+
+def _alone(text: str, cards: list[Gpu], ram: int | None) -> Gpu:
+    """A machine whose GPU has no memory of its own: one of it, and its RAM is one of the sizes it is sold with."""
+    if len(cards) > 1:
+        whole = next(card for card in cards if card.unified)
+        raise PlanError(
+            f'"{text}": {whole.name} is a machine of its own, with its RAM as the GPU\'s memory; name it alone.'
+        )
+    return cards[0] if ram is None else _of_size(cards[0], ram)
 
 
 def _cards(part: str) -> list[Gpu]:
     match = _COUNTED.fullmatch(part)
     if match is None:
-        raise PlanError(f'"{part}" is not understood. Write for example: rtx-4090 x2, ram 64, disk 500, cpu 16')
+        raise PlanError(f'"{part}" is not understood. {EXAMPLE}')
     count = int(match["before"] or match["after"] or 1)
-    if not 1 <= count <= 16:
-        raise PlanError(f'"{part}" asks for {count} cards; 1 to 16 can be planned.')
+    if not 1 <= count <= MOST_CARDS:
+        raise PlanError(f'"{part}" asks for {count} cards; 1 to {MOST_CARDS} can be planned.')
     return [_card(match["name"].strip())] * count
 
 
 def _card(name: str) -> Gpu:
-    """The GPU a person means: its name without the maker, or a part of it that no other GPU has."""
-    wanted = catalogue.plain(name)
-    by_name = {key: gpu for key, gpu in catalogue.names().items() if gpu.vendor == NVIDIA and gpu.id}
-    if wanted in by_name:
-        return by_name[wanted]
-    parts = list({g.name: g for key, g in by_name.items() if wanted in key}.values())
-    if len(parts) == 1:
-        return parts[0]
-    near = [by_name[key].name for key in get_close_matches(wanted, by_name, n=3, cutoff=0.5)]
-    listed = ", ".join(dict.fromkeys((*(g.name for g in parts[:3]), *near))) or "none"
-    raise PlanError(
-        f'"{name}" is no GPU of the catalogue and none of ram, disk, cpu; nearest: {listed}. '
-        "Write for example: rtx-4090 x2, ram 64, disk 500, cpu 16"
-    )
+    """The GPU or machine a person means: by its name, by a part of it that no other has, or with its memory."""
+    meant = _named(name)
+    if len(meant) == 1:
+        return meant[0]
+    sized = _SIZED.fullmatch(name)
+    if sized and len(machines := [g for g in _named(sized["name"]) if g.unified]) == 1:
+        return _of_size(machines[0], int(sized["gib"]))
+    known = catalogue.names()
+    near = [known[key].name for key in get_close_matches(catalogue.plain(name), known, n=3, cutoff=0.5)]
+    listed = ", ".join(dict.fromkeys((*(g.name for g in meant[:3]), *near))) or "none"
+    raise PlanError(f'"{name}" is no GPU of the catalogue and none of ram, disk, cpu; nearest: {listed}. {EXAMPLE}')
 
 
-def _facts(numbers: dict[str, int], cards: list[Gpu]) -> HostFacts:
-    ram, disk = numbers["ram"] * 1024, numbers["disk"] * 1024
-    slots = [f"0000:{bus:02x}:00.0" for bus in range(1, len(cards) + 1)]
-    limits = [limit for g in cards if g.id and (limit := catalogue.last_branch(g.id))]
-    version = f"{min(limits, default=CURRENT_BRANCH)}.0"
-    return HostFacts(
-        host=IMAGINED,
-        os=OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "", "x86_64"),
-        virtualization=Virtualization.NONE,
-        virtualization_name="none",
-        cpu=Cpu(IMAGINED, numbers["cpu"], numbers["cpu"] * 2, frozenset()),
-        memory_total_mib=ram,
-        memory_available_mib=ram,
-        models_disk=Disk("/", disk, disk),
-        display_devices=tuple(
-            DisplayDevice(slot, NVIDIA, g.id or "", "030000", "nvidia") for slot, g in zip(slots, cards, strict=True)
-        ),
-        nvidia=_driver(cards, slots, version),
-        installed=Installed(None, None, None, None, None, "3.11.2", True, True),
-        listening=(),
-        fleet=None,
-        certificate_pem=None,
-        clock_offset_s=0.0,
-        systemd=True,
-    )
+def _named(name: str) -> list[Gpu]:
+    """GPUs with this name; else those whose names end with it, else those that have it in them."""
+    wanted, known = catalogue.plain(name), catalogue.names()
+    if not wanted:
+        return []
+    if wanted in known:
+        return [known[wanted]]
+    ending = {gpu.name: gpu for key, gpu in known.items() if key.endswith(wanted)}
+    inside = {gpu.name: gpu for key, gpu in known.items() if wanted in key}
+    return list(ending.values()) if len(ending) == 1 else list(inside.values())
 
 
-def _driver(cards: list[Gpu], slots: list[str], version: str) -> NvidiaDriver:
-    if not cards:
-        return NvidiaDriver(DriverState.NO_DEVICE, None, None, "", ())
-    gpus = tuple(
-        NvidiaGpu(
-            index=index,
-            name=g.name,
-            uuid=f"GPU-imagined-{index}",
-            pci_slot=slot,
-            memory_total_mib=None if g.unified else g.memory_mib,
-            memory_free_mib=None if g.unified else g.memory_mib,
-            compute_capability=g.compute,
-            driver_version=version,
-        )
-        for index, (slot, g) in enumerate(zip(slots, cards, strict=True))
-    )
-    return NvidiaDriver(DriverState.WORKING, version, version, "", gpus)
+def _of_size(machine: Gpu, gib: int) -> Gpu:
+    """A machine with unified memory, of one of the sizes that it is sold with."""
+    sizes = machine.memory_options_mib or (machine.memory_mib,)
+    size = next((mib for mib in sizes if gib * 1024 * (1 - _KEPT_BY_SYSTEM) <= mib <= gib * 1024), None)
+    if size is None:
+        sold = ", ".join(str(round(mib / 1024)) for mib in sizes)
+        raise PlanError(f"{machine.name} is not sold with {gib} GiB of memory; with: {sold} GiB.")
+    return machine.model_copy(update={"memory_mib": size})
