@@ -77,16 +77,18 @@ def test_a_slice_whose_size_nobody_tells_has_at_least_what_its_name_promises() -
     assert 0.8 * 40 * 1024 < found.memory_mib < 40448
 
 
-def test_whole_gpus_that_hold_more_come_before_a_slice() -> None:
+def test_whole_gpus_are_offered_beside_the_slice_with_most_room() -> None:
     facts = recorded("mig-one-of-two-a100-old-uuids")
     gpus = tuple(replace(gpu, driver_version="580.126.09") for gpu in facts.nvidia.gpus)
     machine = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=gpus)))
-    assert [(c.name, c.uuid[:7]) for c in machine.cards] == [("A100-SXM4-80GB", "GPU-8fd")]
-    assert "not both: A100-SXM4-80GB MIG 1c.3g.40gb, A100-SXM4-80GB MIG 1g.10gb+me is left" in machine.reasons[0]
-    tiny = replace(gpus[1], memory_total_mib=4096, memory_used_mib=0)
-    machine = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=(gpus[0], tiny))))
-    assert machine.cards[0].name == "A100-SXM4-80GB MIG 1c.3g.40gb"
-    assert machine.reasons[0].endswith("MIG 1g.10gb+me, A100-SXM4-80GB.")
+    assert [(c.name, c.uuid[:7]) for c in machine.cards] == [
+        ("A100-SXM4-80GB", "GPU-8fd"),
+        ("A100-SXM4-80GB MIG 1c.3g.40gb", "MIG-GPU"),
+    ]
+    assert machine.reasons == (
+        "A process uses whole GPUs or one MIG slice, not both. Of the slices A100-SXM4-80GB MIG 1c.3g.40gb has most "
+        "room; left to others: A100-SXM4-80GB MIG 1g.10gb+me.",
+    )
 
 
 def test_a_profile_without_a_size_in_its_name_is_never_the_better_one() -> None:

@@ -19,7 +19,8 @@ class Machine:
     """The accelerator of a host and what is to be said about it."""
 
     cards: tuple[Card, ...]
-    """All of one backend. Empty: the models run on the CPU."""
+    """All of one backend; whole GPUs, and last at most one MIG slice, which a process cannot use together with them.
+    Empty: the models run on the CPU."""
     has_nvidia: bool
     """A card by NVIDIA is there, in order or not."""
     reasons: tuple[str, ...]

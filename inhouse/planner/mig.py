@@ -48,19 +48,19 @@ def cards(gpu: NvidiaGpu, whole: Card, taken_mib: int | None = None) -> tuple[Ca
     return tuple(found)
 
 
-def choose(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Card, ...], tuple[str, ...]]:
-    """The cards that one process can use together and that hold most, and why."""
+def offered(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Card, ...], tuple[str, ...]]:
+    """The cards to choose from, and what is to be known: whole GPUs, and of all slices the one with most room."""
     if not slices:
         return whole, ()
     best = max(slices, key=lambda card: card.room_mib)
-    rest = [card.name for card in slices if card is not best]
-    if sum(card.room_mib for card in whole) >= best.room_mib:
-        left = ", ".join(dict.fromkeys((best.name, *rest)))
-        return whole, (f"A process uses whole GPUs or one MIG slice, not both: {left} is left to others.",)
-    others = f"; left to others: {_counted([*rest, *(card.name for card in whole)])}" if rest or whole else ""
+    rest = _counted([card.name for card in slices if card is not best])
+    left = f"; left to others: {rest}" if rest else ""
+    if whole:
+        why = f"A process uses whole GPUs or one MIG slice, not both. Of the slices {best.name} has most room{left}."
+        return (*whole, best), (why,)
     return (best,), (
         f"The GPU is split by MIG and a process uses one slice: models run on {best.name} ({best.memory_mib} MiB), "
-        f"which has most room{others}.",
+        f"which has most room{left}.",
     )
 
 

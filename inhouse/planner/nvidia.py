@@ -81,7 +81,7 @@ def _working(facts: HostFacts, elsewhere: str) -> Found:
         else:
             whole.append(card)
             reasons += _about(gpu, card, facts)
-    cards, why = mig.choose(tuple(whole), tuple(slices))
+    cards, why = mig.offered(tuple(whole), tuple(slices))
     if seen := _not_shown(facts):
         warnings.append(seen)
     return Found(cards, tuple(dict.fromkeys((*reasons, *why))), tuple(dict.fromkeys(warnings)))
