@@ -1,37 +1,31 @@
-"""How fast a model answers: a rough prediction from memory bandwidth. Tokens/s."""
+"""How fast a model answers, predicted from what is read from memory, as a range. docs/speed.md explains every number.
 
+Generating is bound by memory: a token costs the time to read the weights it needs and the KV cache so far, and a fixed
+time per block. Reading a prompt is bound by arithmetic. The constants were fitted on published measurements
+(tests/data/speeds.yml); `python -m tests.speed_fit` fits them anew and prints how far the points lie from the curve.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
+from math import sqrt
 from typing import Literal
 
 from inhouse.catalogue.models import Model
-from inhouse.planner.memory import Use
+from inhouse.planner.memory import BYTES_PER_ELEMENT, Use
 
-GPU_EFFICIENCY = 0.7
-"""Part of a GPU's bandwidth that is used while weights are read."""
-GPU_SECONDS_PER_BLOCK = 60e-6
-"""What a block of the model costs beside that (starting its kernels).
-
-Both numbers are set so that a 27B model of 64 blocks gives the 36 tokens/s that were published for Ollama on an RTX
-4090 (1008 GB/s); nothing else was measured yet.
-"""
-CPU_GBS_PER_CORE = 10.0
-"""GB/s that one core keeps busy: 80 tokens/s of a 253 MB model on two cores, measured."""
-CPU_EXPERTS_EFFICIENCY = 0.6
-"""A mixture of experts reads scattered pieces of memory; an assumption."""
-LIKELY_GBS = ((32, 160.0), (16, 80.0), (0, 40.0))
-"""Cores → GB/s a processor of that size likely gets from its RAM (8, 4 and 2 channels of DDR4-3200, at four fifths).
-
-A host does not say how many channels are filled, so this is an assumption; `inhouse verify` measures.
-"""
 PROMPT_SHARE = 0.5
-"""Part of the context that the prompt fills whose first token is waited for."""
-
+"""Part of the context that is taken to be filled: an answer is half way through a conversation that fits."""
 COMFORTABLE = 8.0
 """Tokens/s a person reads along with."""
 THINKING_FACTOR = 2.0
 """A model that thinks first must be so much faster to feel as fast."""
 
 Backend = Literal["cuda", "vulkan", "metal", "cpu"]
+
+_MXFP4_BITS = 4.25
+"""Bits per weight of experts in MXFP4 files (32 of 4 bits and a scale of 8); what is no expert there has 16."""
+_MIB = 2**20
+_STATE_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +35,11 @@ class Range:
     low: float
     likely: float
     high: float
+
+    @classmethod
+    def around(cls, likely: float, spread: float) -> "Range":
+        """The range from `likely` divided by `spread` to `likely` times `spread`."""
+        return cls(likely / spread, likely, likely * spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,50 +63,265 @@ class Engine:
     tflops: float | None
     """Dense fp16 TFLOPS of one GPU; None: not known, or no GPU."""
     ram_gbs: float
-    """GB/s of the host's RAM (`likely_ram_gbs` where the host does not tell)."""
+    """GB/s at which the processor reads weights from RAM (`likely_ram_gbs` where the host does not tell)."""
     cores: int
     gpu_share: float = 1.0
     """Part of the model's weights that lies on GPUs."""
     gpus: int = 1
-    generation: str | None = None
-    """Of the GPU, as in the catalogue ("ampere"); None: not known."""
+    avx512: bool = False
+    """The processor has AVX-512."""
+    compute: str | None = None
+    """CUDA compute capability ("8.6"); None: not known, or not NVIDIA's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """GPUs that behave alike."""
+
+    efficiency: float
+    """Part of the memory's bandwidth that is reached while weights are read."""
+    block_us: float
+    """Microseconds a block of the model costs beside that: starting its kernels, and their tails."""
+    spread: float
+    """Four of five points lie within this factor of the curve."""
+    prompt: float
+    """TFLOPS reached while a prompt is read, by the root of dense fp16 TFLOPS times GB/s: both bound it."""
+    tflops_per_gbs: float
+    """Dense fp16 TFLOPS of such a GPU per GB/s of its memory, where its own are not known."""
+    prompt_spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """Every fitted constant."""
+
+    kinds: Mapping[str, Kind]
+    experts: float
+    """Part of the efficiency that is left where a GPU reads scattered experts."""
+    experts_block_us: float
+    """What a block with experts costs more, in microseconds."""
+    recurrent_block_us: float
+    """What a block with a recurrent state costs more, in microseconds."""
+    kv: float
+    """Part of the efficiency that is left where a GPU reads the KV cache."""
+    further_gpu_us: float
+    """Handing a token from one GPU to the next, in microseconds."""
+    experts_prompt: float
+    """Part of the arithmetic that is left where a prompt's tokens go to different experts."""
+    processors: Mapping[bool, "Processor"]
+    """Without and with AVX-512."""
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """Processors that behave alike. Those with AVX-512 have newer, faster RAM as well."""
+
+    gbs: float
+    gbs_power: float
+    """n cores read weights at `gbs` * n ** `gbs_power` GB/s."""
+    spread: float
+    gflops: float
+    gflops_power: float
+    """n cores read a prompt with `gflops` * n ** `gflops_power` GFLOPS."""
+    prompt_spread: float
+
+
+_KINDS = {
+    "5": "pascal",
+    "6": "pascal",
+    "7": "volta",
+    "7.5": "turing",
+    "8": "ampere",
+    "8.0": "hbm",
+    "8.9": "ada",
+    "9": "hbm",
+    "10": "hbm",
+    "11": "blackwell",
+    "12": "blackwell",
+}
+"""Kind by CUDA compute capability: the exact one if it is here, else its first number."""
+
+FITTED = Fitted(
+    kinds={
+        "pascal": Kind(0.455, 70.6, 1.25, 0.157, 0.0233, 2.57),
+        "volta": Kind(0.832, 72, 1.18, 0.139, 0.126, 1.29),
+        "turing": Kind(0.874, 67.8, 1.18, 0.141, 0.18, 1.29),
+        "hbm": Kind(0.63, 100, 1.18, 0.121, 0.161, 1.29),
+        "ampere": Kind(0.84, 51.6, 1.19, 0.192, 0.158, 1.25),
+        "ada": Kind(0.885, 60.2, 1.11, 0.192, 0.318, 1.26),
+        "blackwell": Kind(0.842, 40.4, 1.13, 0.248, 0.234, 1.29),
+        "vulkan": Kind(0.891, 63.6, 1.16, 0.174, 0.209, 1.59),
+        "metal": Kind(0.803, 91.9, 1.3, 0.114, 0.034, 1.29),
+        "cuda": Kind(0.84, 53, 1.29, 0.192, 0.193, 1.53),
+    },
+    experts=1.02,
+    experts_block_us=15.0,
+    recurrent_block_us=6.5,
+    kv=0.951,
+    further_gpu_us=513.0,
+    experts_prompt=0.493,
+    processors={
+        False: Processor(7.54, 0.6, 1.35, 87.7, 0.704, 1.59),
+        True: Processor(11.1, 0.75, 1.19, 126, 0.983, 1.38),
+    },
+)
+"""As `python -m tests.speed_fit` printed it."""
 
 
 def predict(model: Model, use: Use, engine: Engine, measured: float | None = None) -> Speed | None:
-    """Predict how a model answers; `measured` tokens/s replace the prediction. None: nothing known of the device."""
-    likely = on_cpu(model, engine.cores)
-    if engine.backend != "cpu":
-        if engine.bandwidth_gbs is None:
-            return None
-        likely = 1 / (engine.gpu_share / on_gpu(model, engine.bandwidth_gbs) + (1 - engine.gpu_share) / likely)
-    generation = Range(likely * 0.7, likely, likely * 1.3) if measured is None else Range(measured, measured, measured)
-    seconds = use.context_length * PROMPT_SHARE / (likely * 20)
-    return Speed(generation, Range(seconds / 2, seconds, seconds * 2), measured is not None)
+    """Predict how one person's answer comes.
+
+    Args:
+        model: a row of the catalogue.
+        use: context, slots and cache.
+        engine: what it runs on.
+        measured: tokens/s that were measured on this hardware with a nearly empty context; they replace the prediction,
+            and the range goes down from them to what is left when the context is half full.
+
+    Returns:
+        None where nothing is known of the device.
+    """
+    context = min(use.context_length, model.context_trained)
+    filled = context * PROMPT_SHARE
+    seconds = seconds_per_token(model, engine, filled, use.kv_cache_type)
+    first = first_token(model, filled, engine)
+    if seconds is None or first is None:
+        return None
+    if measured is None:
+        return Speed(Range.around(1 / seconds, _spread(engine, prompt=False)), first, measured=False)
+    empty = seconds_per_token(model, engine, 0, use.kv_cache_type) or seconds
+    return Speed(Range(measured * empty / seconds, measured, measured), first, measured=True)
 
 
-def likely_ram_gbs(cores: int) -> float:
-    """GB/s that a host with so many cores likely gets from its RAM."""
-    return next(gbs for at_least, gbs in LIKELY_GBS if cores >= at_least)
+def seconds_per_token(
+    model: Model, engine: Engine, filled: float = 0, cache_type: str = "f16", fitted: Fitted = FITTED
+) -> float | None:
+    """Seconds to generate one token when the context holds `filled` tokens already; None: nothing known of the device.
+
+    GPUs take turns: each works on its layers while the others wait, so their times add up.
+    """
+    weights = gigabytes_per_token(model)
+    cache = _cache(model, filled, cache_type)
+    share = 0.0 if engine.backend == "cpu" else engine.gpu_share
+    in_ram = (1 - share) * (weights + cache) / engine.ram_gbs
+    if not share:
+        return in_ram
+    if engine.bandwidth_gbs is None:
+        return None
+    kind = fitted.kinds[kind_name(engine)]
+    scattered, block_us = (1.0, kind.block_us)
+    if not model.dense:
+        scattered, block_us = fitted.experts, kind.block_us + fitted.experts_block_us
+    reading = (weights / scattered + cache / fitted.kv) / (engine.bandwidth_gbs * kind.efficiency)
+    recurrent = model.architecture.recurrent
+    starting = model.architecture.blocks * block_us + (recurrent.layers if recurrent else 0) * fitted.recurrent_block_us
+    return in_ram + share * (reading + starting * 1e-6) + (engine.gpus - 1) * fitted.further_gpu_us * 1e-6
+
+
+def first_token(model: Model, prompt_tokens: float, engine: Engine, fitted: Fitted = FITTED) -> Range | None:
+    """Seconds until a loaded model has read a prompt and made its first token; None: nothing known of the device."""
+    seconds = prompt_seconds(model, prompt_tokens, engine, fitted)
+    token = seconds_per_token(model, engine, prompt_tokens, fitted=fitted)
+    if seconds is None or token is None:
+        return None
+    return Range.around(seconds + token, _spread(engine, prompt=True, fitted=fitted))
+
+
+def prompt_seconds(model: Model, tokens: float, engine: Engine, fitted: Fitted = FITTED) -> float | None:
+    """Seconds to read a prompt into an empty context: two operations per weight and token, and attention.
+
+    On GPUs the time falls with arithmetic and with bandwidth alike: published figures follow neither alone.
+    """
+    weights = 2e-3 * model.active_b * tokens
+    attention = 1e-12 * _attention(model, tokens)
+    processor = fitted.processors[engine.avx512]
+    cpu_tflops: float = processor.gflops * 1e-3 * max(engine.cores, 1) ** processor.gflops_power
+    on_cpu = (weights + attention) / cpu_tflops
+    share = 0.0 if engine.backend == "cpu" else engine.gpu_share
+    if not share:
+        return on_cpu
+    if engine.bandwidth_gbs is None:
+        return None
+    kind = fitted.kinds[kind_name(engine)]
+    peak = engine.tflops or engine.bandwidth_gbs * kind.tflops_per_gbs
+    tflops = kind.prompt * sqrt(peak * engine.bandwidth_gbs)
+    scattered = 1.0 if model.dense else fitted.experts_prompt
+    on_gpu = weights / (tflops * scattered) + attention / tflops
+    return share * on_gpu + (1 - share) * on_cpu
+
+
+def likely_ram_gbs(cores: int, avx512: bool = False, fitted: Fitted = FITTED) -> float:
+    """GB/s at which a processor of so many cores likely reads weights; how many channels are filled is not known."""
+    processor = fitted.processors[avx512]
+    return float(processor.gbs * max(cores, 1) ** processor.gbs_power)
 
 
 def gigabytes_per_token(model: Model) -> float:
-    """What is read from memory for one token: in a mixture of experts only those in use."""
-    text = (model.file_mib - model.projector_mib) * 2**20 / 1e9
-    return text * model.active_b / model.parameters_b
+    """GB of weights read for one token: without idle experts, vision part, and tables of which it needs one row.
 
-
-def on_gpu(model: Model, bandwidth_gbs: float) -> float:
-    """Tokens/s with every layer on the GPU. Several GPUs take turns, so theirs is the speed of one."""
-    reading = gigabytes_per_token(model) / (bandwidth_gbs * GPU_EFFICIENCY)
-    return 1 / (reading + model.architecture.blocks * GPU_SECONDS_PER_BLOCK)
-
-
-def on_cpu(model: Model, cores: int) -> float:
-    """Tokens/s from RAM."""
-    efficiency = 1.0 if model.dense else CPU_EXPERTS_EFFICIENCY
-    return min(max(cores, 1) * CPU_GBS_PER_CORE, likely_ram_gbs(cores)) * efficiency / gigabytes_per_token(model)
+    Where the output layer is the token-embedding table, all of that table is read.
+    """
+    a = model.architecture
+    table = 0.0 if a.tied else a.embedding_mib
+    per_layer = a.vocabulary * a.per_layer_input * a.blocks * (a.per_layer_bits or a.embedding_bits) / 8 / _MIB
+    text = (model.file_mib - model.projector_mib - table - per_layer) * _MIB / 1e9
+    idle_b = _idle_b(model)
+    bits = _MXFP4_BITS if model.quantization == "MXFP4" else text * 8 / model.parameters_b
+    return max(text - idle_b * bits / 8, text * model.active_b / model.parameters_b)
 
 
 def comfortable(model: Model, tokens_per_second: float) -> bool:
     """Whether a person would wait for this model at that speed."""
     return tokens_per_second >= COMFORTABLE * (THINKING_FACTOR if model.thinks else 1.0)
+
+
+def _idle_b(model: Model) -> float:
+    """Thousand millions of parameters that do not work on a token."""
+    experts = model.architecture.experts
+    if experts is None:
+        return model.parameters_b - model.active_b
+    size = experts.matrices * model.architecture.embedding * experts.feed_forward
+    blocks = model.architecture.blocks - experts.dense_blocks
+    return (experts.count - experts.used) * size * blocks / 1e9
+
+
+def _cache(model: Model, filled: float, cache_type: str) -> float:
+    """GB read of one conversation's KV cache for one token, and of its recurrent state, which is written back too."""
+    a = model.architecture
+    cells = sum(
+        group.layers
+        * min(filled, group.window or filled)
+        * group.heads
+        * (group.dim + (group.dim if group.value_dim is None else group.value_dim))
+        for group in a.kv
+    )
+    state = a.recurrent.layers * a.recurrent.state * a.recurrent.inner * _STATE_BYTES * 2 if a.recurrent else 0
+    return (cells * BYTES_PER_ELEMENT[cache_type] + state) / 1e9
+
+
+def _attention(model: Model, tokens: float) -> float:
+    """Operations of attention while a prompt is read: each token looks at those before it, or at its window."""
+    heads = model.architecture.heads
+    return sum(
+        2 * group.layers * heads * 2 * group.dim * tokens * min(tokens / 2, group.window or tokens)
+        for group in model.architecture.kv
+    )
+
+
+def kind_name(engine: Engine) -> str:
+    """Key of a GPU in `Fitted.kinds`; "cuda", what all have in common, where the compute capability is not known."""
+    if engine.backend != "cuda":
+        return engine.backend
+    compute = engine.compute or ""
+    return _KINDS.get(compute) or _KINDS.get(compute.partition(".")[0], "cuda")
+
+
+def _spread(engine: Engine, *, prompt: bool, fitted: Fitted = FITTED) -> float:
+    """Factor between the likely and the lowest or highest number; the wider one where GPU and RAM share a model."""
+    processor = fitted.processors[engine.avx512]
+    on_cpu = processor.prompt_spread if prompt else processor.spread
+    if engine.backend == "cpu" or not engine.gpu_share:
+        return on_cpu
+    kind = fitted.kinds[kind_name(engine)]
+    on_gpu = kind.prompt_spread if prompt else kind.spread
+    return on_gpu if engine.gpu_share >= 1 else max(on_gpu, on_cpu)
