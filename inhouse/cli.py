@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import sys
@@ -70,6 +71,7 @@ def main(
     ] = False,
 ) -> None:
     """Common options."""
+    gc.set_threshold(100_000)  # what a command loads it keeps: searching it for garbage took a tenth of a short one
     logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
 
 
