@@ -21,6 +21,7 @@ PCI_IDS = """
 10de:1e04 TU102 [GeForce RTX 2080 Ti]
 10de:1eb8 TU104GL [Tesla T4]
 10de:2182 TU116 [GeForce GTX 1660 Ti]
+10de:1f51 TU106BM [GeForce RTX 2060 Mobile]
 10de:20b5 GA100 [A100 PCIe 80GB]
 10de:2204 GA102 [GeForce RTX 3090]
 10de:2504 GA106 [GeForce RTX 3060 Lite Hash Rate]
@@ -237,8 +238,9 @@ def test_a_good_file_is_taken() -> None:
         ('also: ["2686"]', 'also: ["26"]', "String should match pattern"),
         ("chip: AD102", "chip: AD109", "gpus → 2684: Value error, no chip AD109"),
         ("kind: desktop", "kind: tower", "found 'tower'"),
-        ("kind: desktop", "kind: laptop", '"Laptop GPU", and no others'),
-        ("name: NVIDIA Card", "name: NVIDIA Card Laptop GPU", '"Laptop GPU", and no others'),
+        ("kind: desktop", "kind: laptop", 'named "Laptop GPU" or "Mobile", and no others'),
+        ("name: NVIDIA Card", "name: NVIDIA Card Mobile", 'named "Laptop GPU" or "Mobile", and no others'),
+        ("name: NVIDIA Card", "name: NVIDIA Card Laptop GPU", 'named "Laptop GPU" or "Mobile", and no others'),
         ("memory_mib: 24564", "memory_mib: 245640", "no modules of memory make 245640 MiB on 384 bits"),
         ("memory_mib: 24564", "memory_mib: 20480", "no modules of memory make 20480 MiB on 384 bits"),
         ("memory_mib: 24564", "memory_mib: 24600", "no modules of memory make 24600 MiB on 384 bits"),
