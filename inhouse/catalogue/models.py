@@ -6,12 +6,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
+from inhouse.catalogue import agreement
+from inhouse.catalogue.evidence import Evidence, Source, Sources
+from inhouse.catalogue.evidence import Purpose as Purpose
 from inhouse.catalogue.load import Row, read
 from inhouse.catalogue.version import Version
 
-Purpose = Literal["chat", "code", "vision", "embedding", "reasoning", "tools"]
 Capability = Literal["tools", "thinking", "vision", "audio", "insert", "embedding"]
-Class = Literal["embedding", "<2B", "2-4B", "7-9B", "12-14B", "20-35B", "70B+"]
+CLASSES = ((2, "<2B"), (6, "2-4B"), (10, "7-9B"), (18, "12-14B"), (50, "20-35B"), (100, "70B+"), (10_000, "100B+"))
+"""Thousand millions of parameters below which a model belongs to a class."""
+Language = Annotated[str, Field(pattern=r"^[a-z]{2}$")]
 
 
 # What the fields below are called in a GGUF file; ARCH is the value of `general.architecture`.
@@ -102,6 +106,8 @@ class Architecture(Row):
     """Query heads (the largest count of any layer)."""
     feed_forward: Annotated[int, Field(ge=0)] | None = None
     """Hidden length of the dense feed-forward part (the largest of any layer); None: four times `embedding`."""
+    gated: bool = True
+    """It has a gate beside up and down (ffn_gate, or both in one); StarCoder 2, BERT and Nemotron-H have none."""
     experts: Experts | None = None
     vocabulary: PositiveInt
     embedding_bits: Annotated[float, Field(gt=0, le=32)]
@@ -120,8 +126,8 @@ class Architecture(Row):
     """Empty for encoders, which keep no cache."""
     recurrent: RecurrentLayers | None = None
     draft_blocks: Annotated[int, Field(ge=0)] = 0
-    """Blocks that guess further tokens (MTP); they are in the file, and in memory only where llama.cpp loads them."""
-    vision_inline: bool = False
+    """Blocks in the file that guess further tokens (MTP). Ollama uses them unless `draft_num_predict` is 0."""
+    vision_inline: bool = True
     """The vision part is in the model's own file, not in one of its own: then Ollama's prediction counts it."""
 
     @property
@@ -130,55 +136,63 @@ class Architecture(Row):
         return self.vocabulary * self.embedding * self.embedding_bits / 8 / 2**20
 
 
-class Evidence(Row):
-    """A published result of a model."""
-
-    purpose: Purpose
-    benchmark: str
-    """Name and version, as published: "MMLU-Pro", "LiveCodeBench v6", …"""
-    score: float
-    source: Annotated[str, Field(min_length=8)]
-    """Who published it, and where."""
-    date: Annotated[str, Field(pattern=r"^20\d\d-\d\d(-\d\d)?$")]
-
-
 class Model(Row):
     """One tag of Ollama's library."""
 
     tag: Annotated[str, Field(pattern=r"^[a-z0-9.-]+(:[a-z0-9._-]+)?$")]
-    kind: Class
     parameters_b: Annotated[float, Field(gt=0)]
-    """Thousand millions of parameters."""
+    """Thousand millions of parameters, the vision part included."""
     active_b: Annotated[float, Field(gt=0)]
-    """Of them used for one token; less than all in a mixture of experts."""
-    quantization: str
+    """Of them used for one token; less than all in a mixture of experts, or where a table is only looked up in."""
+    quantization: Literal["Q4_0", "Q4_K_M", "MXFP4", "Q8_0", "F16", "BF16"]
     file_mib: PositiveInt
     """Everything a pull fetches."""
     projector_mib: Annotated[int, Field(ge=0)] = 0
     """Of it the vision part."""
-    context_trained: PositiveInt
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
+    """First twelve digits of the manifest this row describes, as `ollama list` shows them."""
+    context_trained: Annotated[int, Field(ge=128, le=10_485_760)]
     purposes: tuple[Purpose, ...]
     capabilities: tuple[Capability, ...] = ()
-    licence: str
+    licence: Annotated[str, Field(min_length=3)]
+    """SPDX identifier, or the licence's own name."""
     min_ollama: Version
-    rank: Annotated[int, Field(ge=1, le=100)]
-    """Order of preference among models of one purpose, higher is better; ours, not a benchmark's (docs/planner.md)."""
-    quality: dict[Purpose, Annotated[int, Field(ge=1, le=100)]] = Field(default_factory=dict)
-    """For each purpose, higher is better; docs/planner.md says how it follows from the evidence."""
-    evidence: tuple[Evidence, ...] = ()
-    languages: tuple[str, ...] = ()
-    """Languages its maker names, as ISO 639-1 codes."""
+    quality: dict[Purpose, Annotated[int, Field(ge=1, le=100)]]
+    """For each purpose, higher is better; docs/models.md says how it follows from the evidence."""
+    derived: tuple[Purpose, ...] = ()
+    """Purposes with no published result: their quality is assumed from the others'."""
+    evidence: Annotated[tuple[Evidence, ...], Field(min_length=1)]
+    languages: tuple[Language, ...] = ()
+    """Languages its maker names, as ISO 639-1 codes; empty: it names none."""
     architecture: Architecture
-    source: Annotated[str, Field(min_length=8)]
+    source: Sources
+    unsourced: tuple[str, ...] = ()
+    """Fields for which no source was found: estimated, or as generally known."""
 
     def quality_for(self, purpose: Purpose) -> int:
-        """How good it is for a purpose, from 1 to 100; models are compared within one purpose only."""
-        return self.quality.get(purpose, self.rank)
+        """How good it is for a purpose, from 1 to 100; models are compared within one purpose only.
+
+        Raises:
+            KeyError: it is not for this purpose.
+        """
+        return self.quality[purpose]
+
+    @property
+    def rank(self) -> int:
+        """Quality for what it is foremost for."""
+        return self.quality[self.purposes[0]]
+
+    @property
+    def kind(self) -> str:
+        """Class of size; "embedding" for those."""
+        if "embedding" in self.purposes:
+            return "embedding"
+        return next(name for below, name in CLASSES if self.parameters_b < below)
 
     @property
     def dense(self) -> bool:
         """Every token uses every parameter."""
-        return self.active_b >= self.parameters_b
+        return self.architecture.experts is None
 
     @property
     def thinks(self) -> bool:
@@ -187,32 +201,31 @@ class Model(Row):
 
     @model_validator(mode="after")
     def _numbers_agree(self) -> Self:
-        a = self.architecture
-        with_state = sum(g.layers for g in a.kv) + (a.recurrent.layers if a.recurrent else 0)
-        if with_state > a.blocks:
-            raise ValueError(f"{with_state} layers hold a cache or a state, but the model has only {a.blocks} blocks")
-        if self.active_b > self.parameters_b:
-            raise ValueError(f"{self.active_b} billion active parameters are more than all {self.parameters_b}")
-        if self.projector_mib + a.embedding_mib >= self.file_mib:
-            raise ValueError("vision part and embedding table are together as large as the file")
-        bits = (self.file_mib - self.projector_mib) * 8 * 2**20 / (self.parameters_b * 1e9)
-        if not 3.5 <= bits <= 18:
-            raise ValueError(f"{bits:.1f} bits per parameter: file_mib and parameters_b do not belong together")
-        if ("vision" in self.purposes) != (self.projector_mib > 0):
-            raise ValueError("a model for vision has a vision part (projector_mib), and no other has one")
+        for wrong in agreement.contradictions(self):
+            raise ValueError(wrong)
         return self
 
 
 class Models(Row):
     """The file models.yml."""
 
+    sources: dict[str, Source]
     models: tuple[Model, ...]
 
     @model_validator(mode="after")
-    def _tags_differ(self) -> Self:
-        tags = [m.tag for m in self.models]
-        if twice := {t for t in tags if tags.count(t) > 1}:
-            raise ValueError(f"tags given twice: {', '.join(sorted(twice))}")
+    def _rows_agree(self) -> Self:
+        for name in ("tag", "digest"):
+            values = [getattr(m, name) for m in self.models]
+            if twice := {v for v in values if values.count(v) > 1}:
+                raise ValueError(f"{name}s given twice: {', '.join(sorted(twice))}")
+        used = {key for m in self.models for key in (*m.source.model_dump().values(), *(e.source for e in m.evidence))}
+        if odd := used ^ set(self.sources):
+            raise ValueError(f"sources that are used but not explained, or the reverse: {', '.join(sorted(odd))}")
+        spelt: dict[str, str] = {}
+        for licence in (m.licence for m in self.models):
+            other = spelt.setdefault("".join(filter(str.isalnum, licence.lower())), licence)
+            if other != licence:
+                raise ValueError(f"one licence is spelt in two ways: {other}, {licence}")
         return self
 
 

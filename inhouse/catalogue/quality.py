@@ -1,0 +1,89 @@
+"""How good a model is for a purpose, from what was published about it; docs/models.md explains the rule.
+
+Each purpose has one benchmark that most models report. Another benchmark is put on its scale by a straight line through
+models that report both; the pairs stand in docs/models.md. A purpose with no published result gets four fifths of the
+mean of the purposes that have one, and is marked as derived.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+PRUDENCE = 0.8
+"""Part of what a model is elsewhere that is assumed of it where nothing was published."""
+
+
+class Line(NamedTuple):
+    """Turns a score into quality: slope * score + offset."""
+
+    slope: float
+    offset: float
+
+    def quality(self, score: float) -> int:
+        """Quality of a score, from 1 to 100."""
+        return min(max(round(self.slope * score + self.offset), 1), 100)
+
+
+class Result(Protocol):
+    """A published result."""
+
+    @property
+    def purpose(self) -> str:
+        """What it tells something about."""
+
+    @property
+    def benchmark(self) -> str:
+        """Its name, as in `SCALES`."""
+
+    @property
+    def score(self) -> float:
+        """As published."""
+
+
+SAME = Line(1.0, 0.0)
+SCALES: dict[str, dict[str, Line]] = {
+    "chat": {
+        "MMLU-Pro": SAME,
+        "MMLU": Line(1.2, -31),
+        "MMLU (cloze)": Line(1.2, -31),
+        "GPQA Diamond": Line(0.6, 34),
+    },
+    "code": {
+        "LiveCodeBench v6": SAME,
+        "LiveCodeBench": SAME,
+        "SWE-bench Verified": Line(0.45, 46),
+        "HumanEval": Line(0.5, -19),
+    },
+    "reasoning": {"GPQA Diamond": SAME, "AIME 2025": Line(0.5, 30)},
+    "vision": {"MMMU": SAME, "MMMU-Pro": Line(0.78, 24), "MM MTBench": Line(10, -9.3)},
+    "tools": {
+        "BFCL v4": SAME,
+        "BFCL v3": Line(0.92, -17),
+        "BFCL v2": Line(0.75, -15),
+        "TAU2-Bench": Line(0.5, 21),
+        "tau-bench retail": Line(0.75, 0),
+    },
+    "embedding": {
+        "MTEB multilingual v2": SAME,
+        "BEIR nDCG@10": Line(1.0, 2),
+        "MTEB English v1": Line(0.8, 0),
+    },
+}
+"""For each purpose, benchmarks by precedence: of several results of a model the one named first here counts."""
+
+
+def from_evidence(purposes: Iterable[str], evidence: Iterable[Result]) -> dict[str, int]:
+    """Quality for every purpose; empty if nothing was published for any of them."""
+    published = published_quality(evidence)
+    known = {p: published[p] for p in purposes if p in published}
+    if not known:
+        return {}
+    assumed = max(round(PRUDENCE * sum(known.values()) / len(known)), 1)
+    return {p: known.get(p, assumed) for p in purposes}
+
+
+def published_quality(evidence: Iterable[Result]) -> dict[str, int]:
+    """Quality for the purposes that have a published result."""
+    found = list(evidence)
+    by_purpose = {p: {r.benchmark: r.score for r in found if r.purpose == p} for p in SCALES}
+    counting = {p: next((b for b in SCALES[p] if b in scores), None) for p, scores in by_purpose.items()}
+    return {p: SCALES[p][b].quality(by_purpose[p][b]) for p, b in counting.items() if b}
