@@ -4,21 +4,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import inhouse.lab
 from inhouse.facts.model import (
+    AmdGpu,
     Cpu,
     Disk,
     DisplayDevice,
     DriverState,
     HostFacts,
     Installed,
+    MigSlice,
     NvidiaDriver,
     NvidiaGpu,
     OperatingSystem,
     Virtualization,
 )
+from inhouse.facts.nvidia_values import mib
+from inhouse.lab import profiles
 from inhouse.planner.hardware import ImaginedConnection, parse
 from inhouse.settings import HostSettings
 
@@ -37,7 +39,7 @@ class Host:
     connection: ImaginedConnection = field(default_factory=lambda: ImaginedConnection("192.0.2.7"))
 
 
-A_LAB_MACHINES_MEMORY = {"total_mib": 64017, "available_mib": 62105}
+A_LAB_MACHINES_MEMORY = profiles.Memory(total_mib=64017, available_mib=62105)
 """Of profiles that pretend no memory but show the machine's: any will do."""
 
 
@@ -63,53 +65,75 @@ def broken(state: DriverState, **nvidia: Any) -> HostFacts:
 
 def lab_facts(profile: str) -> HostFacts:
     """What the probe finds on a lab host of a profile."""
-    text = yaml.safe_load((PROFILES / f"{profile}.yml").read_text(encoding="utf-8"))
-    memory = text.get("memory", A_LAB_MACHINES_MEMORY)
-    cores = text["cpu"]["cores"] * text["cpu"].get("sockets", 1)
+    machine = profiles.load(profile)
+    memory = machine.memory or A_LAB_MACHINES_MEMORY
+    cores = machine.cpu.cores * machine.cpu.sockets
     devices = tuple(
-        DisplayDevice(d["slot"], d["id"][:4], d["id"][5:], d["class"], d.get("driver"))
-        for d in text["pci"]
-        if d["class"].startswith("03")
+        DisplayDevice(d.slot, d.id[:4], d.id[5:], d.class_id, d.driver)
+        for d in machine.pci
+        if d.class_id.startswith(("03", "12"))
     )
     return HostFacts(
         host=profile,
         os=OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "6.1.0-41-amd64", "x86_64"),
         virtualization=Virtualization.CONTAINER,
         virtualization_name="docker",
-        cpu=Cpu(text["cpu"]["model"], cores, 2 * cores, frozenset(text["cpu"]["flags"].split())),
-        memory_total_mib=memory["total_mib"],
-        memory_available_mib=memory["available_mib"],
+        cpu=Cpu(machine.cpu.model, cores, cores * machine.cpu.threads_per_core, frozenset(machine.cpu.flags.split())),
+        memory_total_mib=memory.total_mib,
+        memory_available_mib=memory.available_mib,
         models_disk=LAB_DISK,
         display_devices=devices,
-        nvidia=_nvidia(text.get("nvidia"), any(d.vendor_id == "10de" for d in devices)),
+        nvidia=_nvidia(machine.nvidia, any(d.vendor_id == "10de" for d in devices)),
         installed=NOTHING_INSTALLED,
         listening=(),
         fleet=None,
         certificate_pem=None,
         clock_offset_s=0.0,
         systemd=True,
+        amd=tuple(_amd(d.slot, d.amdgpu) for d in machine.pci if d.amdgpu),
     )
 
 
-def _nvidia(text: dict[str, Any] | None, present: bool) -> NvidiaDriver:
-    if text is None:
+def _nvidia(nvidia: profiles.Nvidia | None, present: bool) -> NvidiaDriver:
+    if nvidia is None:
         return NvidiaDriver(DriverState.NO_DRIVER if present else DriverState.NO_DEVICE, None, None, "", ())
-    module, library = text.get("module"), text.get("library")
-    if module != library:
+    if not nvidia.works:
         message = "Failed to initialize NVML: Driver/library version mismatch"
-        return NvidiaDriver(DriverState.CANNOT_TALK, module, library, message, ())
-    gpus = tuple(_gpu(g["fields"]) for g in text["gpus"])
-    return NvidiaDriver(DriverState.WORKING, module, library, "", gpus)
+        return NvidiaDriver(DriverState.CANNOT_TALK, nvidia.module, nvidia.library, message, ())
+    return NvidiaDriver(DriverState.WORKING, nvidia.module, nvidia.library, "", tuple(map(_gpu, nvidia.gpus)))
 
 
-def _gpu(fields: dict[str, str]) -> NvidiaGpu:
+def _gpu(gpu: profiles.Gpu) -> NvidiaGpu:
+    fields = gpu.fields
     return NvidiaGpu(
         index=int(fields["index"]),
         name=fields["name"],
         uuid=fields["uuid"],
         pci_slot=fields["pci.bus_id"].lower().removeprefix("0000"),
-        memory_total_mib=int(fields["memory.total"].split()[0]),
-        memory_free_mib=int(fields["memory.free"].split()[0]),
+        memory_total_mib=mib(fields["memory.total"]),
+        memory_free_mib=mib(fields["memory.free"]),
         compute_capability=fields["compute_cap"],
         driver_version=fields["driver_version"],
+        mig=fields["mig.mode.current"] == "Enabled",
+        memory_used_mib=mib(fields["memory.used"]),
+        processes=(),
+        slices=tuple(
+            MigSlice(number, one.profile, one.uuid, one.total_mib, one.used_mib)
+            for number, one in enumerate(gpu.slices)
+        ),
+    )
+
+
+def _amd(slot: str, gpu: profiles.Amdgpu) -> AmdGpu:
+    version = gpu.gfx_target_version
+    return AmdGpu(
+        pci_slot=slot,
+        name=None,
+        memory_total_mib=gpu.vram_total_mib,
+        memory_used_mib=gpu.vram_used_mib,
+        shared_mib=gpu.gtt_total_mib,
+        gfx=f"gfx{version // 10000}{version // 100 % 100:x}{version % 100:x}",
+        integrated=gpu.vram_vendor is None,
+        ollama_mib=0,
+        render_node=f"/dev/dri/{gpu.render_node}",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inhouse.lab import hardware
+from inhouse.lab import boot, hardware
 from inhouse.lab.elf import shared_object
 from inhouse.lab.profiles import Memory, load
 
@@ -53,9 +53,10 @@ def test_a_library_without_code_can_be_loaded_and_has_no_function(tmp_path: Path
 
 
 def test_broken_driver_shows_one_version_in_the_kernel_and_another_in_the_library() -> None:
-    nvidia = load("broken-driver").nvidia
+    profile = load("broken-driver")
+    nvidia = profile.nvidia
     assert nvidia is not None
-    assert "echo 580.173.02 >$modules/nvidia/version" in hardware.boot_script(nvidia)
+    assert "echo 580.173.02 >$modules/nvidia/version" in str(boot.script(profile))
     assert "/usr/lib/x86_64-linux-gnu/libcuda.so.580.178.04" in hardware.driver_files(nvidia, b"")
 
 
@@ -63,8 +64,8 @@ def test_the_module_says_whether_it_is_the_open_one() -> None:
     new, old = load("rtx-4090").nvidia, load("old-driver").nvidia
     assert new is not None
     assert old is not None
-    assert "Open Kernel Module for x86_64  580.178.04" in hardware.module_banner(new)
-    assert "NVIDIA UNIX x86_64 Kernel Module  535.309.01" in hardware.module_banner(old)
+    assert "Open Kernel Module for x86_64  580.178.04" in boot.module_banner(new)
+    assert "NVIDIA UNIX x86_64 Kernel Module  535.309.01" in boot.module_banner(old)
 
 
 def test_the_software_device_is_named_to_the_service_by_a_drop_in_alone() -> None:
@@ -74,3 +75,21 @@ def test_the_software_device_is_named_to_the_service_by_a_drop_in_alone() -> Non
     assert b"VK_DRIVER_FILES=/opt/inhouse-lab/software-gpu/lvp_icd.json\n" in bundled[drop_in]
     assert b"VK_DRIVER_FILES=/etc/inhouse-lab/lvp_icd.json\n" in debian[drop_in]
     assert json.loads(debian["/etc/inhouse-lab/lvp_icd.json"])["ICD"]["library_path"].endswith("/libvulkan_lvp.so")
+
+
+def test_amdgpu_shows_its_memory_and_its_place_in_the_compute_topology(tmp_path: Path) -> None:
+    profile = load("rx-7900-xtx")
+    hardware.write_mounts(profile, tmp_path)
+    card, graphics = tmp_path / "pci" / "0000:03:00.0", tmp_path / "pci" / "0000:0e:00.0"
+    assert (card / "mem_info_vram_total").read_text() == "25753026560\n"
+    assert (card / "mem_info_vram_vendor").read_text() == "samsung\n"
+    assert not (graphics / "mem_info_vram_vendor").exists()
+    assert (card / "drm" / "renderD128").is_dir()
+    script = str(boot.script(profile))
+    assert "location_id 768\\ndomain 0\\ngfx_target_version 110000" in script
+    assert "location_id 3584\\ndomain 0\\ngfx_target_version 100306" in script
+    assert "mknod -m 660 /dev/dri/renderD128 c 226 128" in script
+
+
+def test_a_machine_without_a_gpu_needs_nothing_at_boot() -> None:
+    assert boot.script(load("cpu-192g")) is None

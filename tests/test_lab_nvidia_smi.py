@@ -2,6 +2,7 @@
 
 import json
 import sys
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 
@@ -72,6 +73,52 @@ def test_the_list_names_every_gpu_with_its_uuid(call: Call) -> None:
     ]
 
 
+def test_slices_are_listed_below_their_gpu(call: Call) -> None:
+    status, lines = call("h100-mig", "-L")
+    assert status == 0
+    assert lines[:2] == [
+        "GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000000)",
+        "  MIG 3g.40gb     Device  0: (UUID: MIG-00000000-0000-0000-0000-000000000000)",
+    ]
+    assert len(lines) == 5
+
+
+def test_the_xml_has_the_size_of_each_slice_and_of_none_its_uuid(call: Call) -> None:
+    status, lines = call("h100-mig", "-q", "-x")
+    root = ET.fromstring("\n".join(line for line in lines if not line.startswith("<!DOCTYPE")))
+    slices = root.findall("gpu/mig_devices/mig_device")
+    assert status == 0
+    assert [one.findtext("fb_memory_usage/total") for one in slices] == [
+        "40448 MiB",
+        "20096 MiB",
+        "9984 MiB",
+        "9984 MiB",
+    ]
+    assert [one.findtext("index") for one in slices] == ["0", "1", "2", "3"]
+    assert "MIG-" not in "\n".join(lines)
+    assert "\t\t\tNone" in call("h100", "-q", "-x")[1]
+
+
+def test_programs_that_compute_are_listed_and_there_may_be_none(call: Call) -> None:
+    one = {"pid": 812, "uuid": "GPU-1", "memory_mib": 300, "name": "/usr/bin/python3"}
+    query = "--query-compute-apps=pid,gpu_uuid,used_memory,process_name"
+    assert call("h100", query, "--format=csv,noheader,nounits", processes=[one]) == (
+        0,
+        ["812, GPU-1, 300, /usr/bin/python3"],
+    )
+    assert call("h100", query, "--format=csv", processes=[one])[1][0] == (
+        "pid, gpu_uuid, used_memory [MiB], process_name"
+    )
+    assert call("h100", query, "--format=csv,noheader") == (0, [""])
+    assert call("h100", "--query-compute-apps=pid,secret", "--format=csv", processes=[one])[0] == 2
+
+
+def test_unified_memory_has_no_size_in_any_answer(call: Call) -> None:
+    query = call("gb10", "--query-gpu=memory.total,memory.used,power.limit", "--format=csv,noheader,nounits")
+    assert query == (0, ["[N/A], [N/A], [N/A]"])
+    assert any("Not Supported" in line for line in call("gb10")[1])
+
+
 def test_one_gpu_can_be_chosen_by_its_index(call: Call) -> None:
     assert call("dual-a100-80g", "-i", "1", "--query-gpu=pci.bus_id", "--format=csv,noheader") == (
         0,
@@ -79,10 +126,15 @@ def test_one_gpu_can_be_chosen_by_its_index(call: Call) -> None:
     )
 
 
-def test_the_plain_table_has_lines_of_one_width(call: Call) -> None:
-    status, lines = call("dual-a100-80g")
+@pytest.mark.parametrize("profile", ["dual-a100-80g", "h100-mig", "gb10", "laptop-4060"])
+def test_the_plain_table_has_lines_of_one_width(call: Call, profile: str) -> None:
+    status, lines = call(profile)
     assert status == 0
     assert {len(line) for line in lines} == {91}
+
+
+def test_the_plain_table_names_the_driver(call: Call) -> None:
+    lines = call("dual-a100-80g")[1]
     assert "Driver Version: 595.91.07" in lines[1]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from inhouse.lab.elf import shared_object
 from inhouse.lab.engine import DRIVER_MANIFEST
 from inhouse.lab.paths import HOST_FOLDER
-from inhouse.lab.profiles import Cpu, Memory, Nvidia, PciDevice, Profile
+from inhouse.lab.profiles import Amdgpu, Cpu, Memory, Nvidia, PciDevice, Profile
 
 CONFIG_SPACE_BYTES = 256
 LIBRARIES = ("libcuda.so", "libnvidia-ml.so")
@@ -19,8 +19,6 @@ SHADER_CACHE = "/var/cache/inhouse-lab-shaders"
 """On a `software-gpu` host; kept between labs, because compiling the shaders takes half a minute."""
 BUNDLED_DRIVER = "/opt/inhouse-lab/software-gpu"
 DEBIAN_DRIVER = "/usr/lib/x86_64-linux-gnu/libvulkan_lvp.so"
-NVIDIA_CHARACTER_MAJOR = 195
-"""Major number of /dev/nvidia* (the kernel's devices.txt)."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +138,24 @@ def _write_pci(device: PciDevice, folder: Path) -> None:
         "resource": "0x0000000000000000 0x0000000000000000 0x0000000000000000",
     }.items():
         (folder / name).write_text(f"{value}\n")
+    if device.amdgpu:
+        _write_amdgpu(device.amdgpu, folder)
     if device.driver:
         # As in the real sysfs; nobody needs the folder it points at.
         (folder / "driver").symlink_to(f"../../../bus/pci/drivers/{device.driver}")
+
+
+def _write_amdgpu(gpu: Amdgpu, folder: Path) -> None:
+    """Sizes are bytes, as the kernel writes them."""
+    for name, mib in {
+        "mem_info_vram_total": gpu.vram_total_mib,
+        "mem_info_vram_used": gpu.vram_used_mib,
+        "mem_info_gtt_total": gpu.gtt_total_mib,
+    }.items():
+        (folder / name).write_text(f"{mib * 2**20}\n")
+    if gpu.vram_vendor:
+        (folder / "mem_info_vram_vendor").write_text(f"{gpu.vram_vendor}\n")
+    (folder / "drm" / gpu.render_node).mkdir(parents=True)
 
 
 def _pair(text: str) -> tuple[int, int]:
@@ -157,39 +170,6 @@ def driver_files(nvidia: Nvidia, nvidia_smi: bytes) -> dict[str, bytes]:
         "/usr/bin/nvidia-smi": nvidia_smi,
         f"{HOST_FOLDER}/nvidia.json": json.dumps(nvidia.model_dump(), indent=1).encode(),
     }
-
-
-def boot_script(nvidia: Nvidia) -> str:
-    """What a loaded module shows below /proc, /sys and /dev, laid at every boot.
-
-    The engine refuses mounts below /proc/driver and would hide every other module below /sys/module.
-    """
-    lines = ["set -eu", "ldconfig"]
-    if nvidia.module is None:
-        return "\n".join(lines) + "\n"
-    lines += [
-        "mount -t tmpfs -o mode=755 inhouse-lab /proc/driver",
-        "mkdir -p /proc/driver/nvidia",
-        f"cat >/proc/driver/nvidia/version <<'END'\n{module_banner(nvidia)}END",
-        "modules=/run/inhouse-lab/module",
-        "mkdir -p $modules/nvidia",
-        f"echo {nvidia.module} >$modules/nvidia/version",
-        "echo live >$modules/nvidia/initstate",
-        "mkdir -p /run/inhouse-lab/real",
-        "mount --bind /sys/module /run/inhouse-lab/real",
-        'for real in /run/inhouse-lab/real/*; do ln -s "$real" "$modules/${real##*/}"; done',
-        "mount --bind $modules /sys/module",
-        # A kernel built without loadable modules has no such file.
-        "if [ -e /proc/modules ]; then",
-        "    { cat /proc/modules; echo 'nvidia 9777152 0 - Live 0x0000000000000000 (OE)'; } >/run/inhouse-lab/modules",
-        "    mount --bind /run/inhouse-lab/modules /proc/modules",
-        "fi",
-        f"mknod -m 666 /dev/nvidiactl c {NVIDIA_CHARACTER_MAJOR} 255",
-    ]
-    lines += [
-        f"mknod -m 666 /dev/nvidia{number} c {NVIDIA_CHARACTER_MAJOR} {number}" for number in range(len(nvidia.gpus))
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def shared_machine_files() -> dict[str, bytes]:
@@ -229,9 +209,3 @@ def software_manifest(library: str) -> bytes:
     return json.dumps(
         {"file_format_version": "1.0.0", "ICD": {"api_version": "1.3.0", "library_path": library}}
     ).encode()
-
-
-def module_banner(nvidia: Nvidia) -> str:
-    """/proc/driver/nvidia/version as the open and the proprietary module write it."""
-    kind = "NVIDIA UNIX Open Kernel Module for x86_64" if nvidia.open_module else "NVIDIA UNIX x86_64 Kernel Module"
-    return f"NVRM version: {kind}  {nvidia.module}  Release Build  (lab host)\nGCC version:  gcc version 12.2.0\n"

@@ -11,12 +11,12 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from inhouse.errors import LabError
+from inhouse.lab import boot
 from inhouse.lab.archive import File, tar
 from inhouse.lab.engine import DRIVER_MANIFEST, SOFTWARE_DRIVER
 from inhouse.lab.hardware import (
     BUNDLED_DRIVER,
     SHADER_CACHE,
-    boot_script,
     driver_files,
     shared_machine_files,
     software_gpu_files,
@@ -171,7 +171,8 @@ def _files(spec: HostSpec) -> dict[str, File]:
         stand_in = resources.files("inhouse.lab").joinpath("nvidia_smi.py").read_bytes()
         for path, content in driver_files(spec.profile.nvidia, stand_in).items():
             files[path] = File(content, 0o755 if path.startswith("/usr/bin/") else 0o644)
-        files[f"{HOST_FOLDER}/hardware.sh"] = File(boot_script(spec.profile.nvidia).encode())
+    if script := boot.script(spec.profile):
+        files[f"{HOST_FOLDER}/hardware.sh"] = File(script.encode())
     return files
 
 

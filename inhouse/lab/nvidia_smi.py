@@ -72,17 +72,94 @@ def query(gpus: list[dict[str, str]], wanted: str, layout: str) -> str:
     return "\n".join(rows)
 
 
-def selected(gpus: list[dict[str, str]], wanted: str | None) -> list[dict[str, str]]:
+def selected(gpus: list[dict[str, Any]], wanted: str | None) -> list[dict[str, Any]]:
     """The GPU that `--id` names by index, UUID or bus id; all without it."""
     if wanted is None:
         return gpus
-    found = [gpu for gpu in gpus if wanted in (gpu["index"], gpu["uuid"], gpu["pci.bus_id"])]
+    found = [gpu for gpu in gpus if wanted in (gpu["fields"][key] for key in ("index", "uuid", "pci.bus_id"))]
     return found or fail("No devices were found", NOTHING_FOUND)
 
 
-def listing(gpus: list[dict[str, str]]) -> str:
-    """The lines of -L."""
-    return "\n".join(f"GPU {gpu['index']}: {gpu['name']} (UUID: {gpu['uuid']})" for gpu in gpus)
+def listing(gpus: list[dict[str, Any]]) -> str:
+    """The lines of -L; slices are indented below their GPU."""
+    lines = []
+    for gpu in gpus:
+        fields = gpu["fields"]
+        lines.append(f"GPU {fields['index']}: {fields['name']} (UUID: {fields['uuid']})")
+        lines += [
+            f"  MIG {one['profile']:<11} Device {number:>2}: (UUID: {one['uuid']})"
+            for number, one in enumerate(gpu.get("slices", ()))
+        ]
+    return "\n".join(lines)
+
+
+def xml(driver: dict[str, Any], gpus: list[dict[str, Any]]) -> str:
+    """Of -q -x: each GPU's name, memory and slices."""
+    lines = [
+        '<?xml version="1.0" ?>',
+        '<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">',
+        "<nvidia_smi_log>",
+        f"\t<driver_version>{driver['module']}</driver_version>",
+        f"\t<attached_gpus>{len(gpus)}</attached_gpus>",
+    ]
+    for gpu in gpus:
+        fields = gpu["fields"]
+        lines += [
+            f'\t<gpu id="{fields["pci.bus_id"]}">',
+            f"\t\t<product_name>{fields['name']}</product_name>",
+            "\t\t<mig_devices>",
+            *([slice_xml(number, one) for number, one in enumerate(gpu.get("slices", ()))] or ["\t\t\tNone"]),
+            "\t\t</mig_devices>",
+            f"\t\t<uuid>{fields['uuid']}</uuid>",
+            *memory_xml(2, *(fields[f"memory.{kind}"] for kind in ("total", "reserved", "used", "free"))),
+            "\t</gpu>",
+        ]
+    return "\n".join([*lines, "</nvidia_smi_log>"])
+
+
+def slice_xml(number: int, one: dict[str, Any]) -> str:
+    """One <mig_device>; the real program names neither its UUID nor its profile here."""
+    total, used = int(one["total_mib"]), int(one["used_mib"])
+    lines = [
+        "\t\t\t<mig_device>",
+        f"\t\t\t\t<index>{number}</index>",
+        f"\t\t\t\t<gpu_instance_id>{one['instance']}</gpu_instance_id>",
+        "\t\t\t\t<compute_instance_id>0</compute_instance_id>",
+        *memory_xml(4, f"{total} MiB", "0 MiB", f"{used} MiB", f"{total - used} MiB"),
+        "\t\t\t</mig_device>",
+    ]
+    return "\n".join(lines)
+
+
+def memory_xml(depth: int, total: str, reserved: str, used: str, free: str) -> list[str]:
+    """The lines of <fb_memory_usage>."""
+    indent = "\t" * depth
+    values = {"total": total, "reserved": reserved, "used": used, "free": free}
+    rows = [f"{indent}\t<{name}>{value}</{name}>" for name, value in values.items()]
+    return [f"{indent}<fb_memory_usage>", *rows, f"{indent}</fb_memory_usage>"]
+
+
+def processes(driver: dict[str, Any], wanted: str, layout: str) -> str:
+    """The table of --query-compute-apps."""
+    names, options = [name.strip() for name in wanted.split(",")], layout.replace(" ", "").split(",")
+    units = "nounits" not in options
+    rows = []
+    for one in driver.get("processes", ()):
+        memory = f"{one['memory_mib']} MiB" if units else str(one["memory_mib"])
+        values = {
+            "pid": str(one["pid"]),
+            "gpu_uuid": one["uuid"],
+            "used_memory": memory,
+            "used_gpu_memory": memory,
+            "process_name": one["name"],
+            "name": one["name"],
+        }
+        if unknown := [name for name in names if name not in values]:
+            fail(f'Field "{unknown[0]}" is not a valid field to query.\n', BAD_ARGUMENT)
+        rows.append(", ".join(values[name] for name in names))
+    if "noheader" not in options:
+        rows.insert(0, ", ".join(f"{name} [MiB]" if name.endswith("memory") else name for name in names))
+    return "\n".join(rows)
 
 
 def table(driver: dict[str, Any], gpus: list[dict[str, str]]) -> str:
@@ -101,15 +178,21 @@ def table(driver: dict[str, Any], gpus: list[dict[str, str]]) -> str:
         persistence = "On" if gpu["persistence_mode"] == "Enabled" else "Off"
         name = gpu["name"] if len(gpu["name"]) <= 24 else f"{gpu['name'][:21]}..."
         used, total = (gpu[field].replace(" ", "") for field in ("memory.used", "memory.total"))
-        draw, limit = (f"{float(gpu[field].split()[0]):.0f}W" for field in ("power.draw", "power.limit"))
+        memory = f"{' Not Supported':<24}" if total.startswith("[") else f"{used:>11} /{total:>10} "
+        draw, limit = (watts(gpu[field]) for field in ("power.draw", "power.limit"))
         fan = "N/A" if gpu["fan.speed"].startswith("[") else gpu["fan.speed"].replace(" ", "")
         lines += [
             f"| {gpu['index']:>3}  {name:<27}{persistence:>7} |   {gpu['pci.bus_id']} Off |{'N/A':>21} |",
             f"| {fan:<4}{gpu['temperature.gpu']:>4}C    {gpu['pstate']:<12}{draw:>6} / {limit:>5} "
-            f"|{used:>11} /{total:>10} |{gpu['utilization.gpu'].replace(' ', ''):>8}{'Default':>13} |",
+            f"|{memory}|{gpu['utilization.gpu'].strip('[]').replace(' ', ''):>8}{'Default':>13} |",
             "+" + "-" * 41 + "+" + "-" * 24 + "+" + "-" * 22 + "+",
         ]
     return "\n".join(lines)
+
+
+def watts(text: str) -> str:
+    """Power as the plain table has it."""
+    return "N/A" if text.startswith("[") else f"{float(text.split()[0]):.0f}W"
 
 
 def options_of(arguments: list[str]) -> dict[str, str]:
@@ -120,7 +203,7 @@ def options_of(arguments: list[str]) -> dict[str, str]:
         name, equals, value = argument.partition("=")
         if name == "-i":
             found["--id"] = next(rest, "")
-        elif equals or name in ("-L", "--list-gpus", "--version", "--help-query-gpu"):
+        elif equals or name in ("-L", "--list-gpus", "--version", "--help-query-gpu", "-q", "-x"):
             found[name] = value
         else:
             fail(
@@ -134,11 +217,14 @@ def main() -> None:
     options = options_of(sys.argv[1:])
     driver = json.loads(ANSWERS.read_text())
     require_driver(driver)
-    gpus = selected([gpu["fields"] for gpu in driver["gpus"]], options.get("--id"))
+    described = selected(driver["gpus"], options.get("--id"))
+    gpus = [gpu["fields"] for gpu in described]
     if "--help-query-gpu" in options:
         answer = "\n\n".join(f'"{name}"' for name in gpus[0])
     elif "-L" in options or "--list-gpus" in options:
-        answer = listing(gpus)
+        answer = listing(described)
+    elif "-q" in options and "-x" in options:
+        answer = xml(driver, described)
     elif "--version" in options:
         answer = (
             f"NVIDIA-SMI version  : {driver['library']}\nNVML version        : {driver['library'].rpartition('.')[0]}\n"
@@ -146,8 +232,8 @@ def main() -> None:
         )
     elif "--query-gpu" in options:
         answer = query(gpus, options["--query-gpu"], options.get("--format", "csv"))
-    elif any(name.startswith("--query-compute-apps") for name in options):
-        answer = ""
+    elif "--query-compute-apps" in options:
+        answer = processes(driver, options["--query-compute-apps"], options.get("--format", "csv"))
     else:
         answer = table(driver, gpus)
     print(answer)  # noqa: T201

@@ -27,7 +27,7 @@ class Cpu(BaseModel):
     """What /proc/cpuinfo says."""
 
     model_config = _FROZEN
-    vendor: Literal["GenuineIntel", "AuthenticAMD"]
+    vendor: Literal["GenuineIntel", "AuthenticAMD", "ARM"]
     model: str
     sockets: int = 1
     cores: int = Field(ge=1, description="physical cores per socket")
@@ -44,6 +44,19 @@ class Memory(BaseModel):
     available_mib: int = Field(ge=256, description="of the idle machine")
 
 
+class Amdgpu(BaseModel):
+    """What the kernel driver amdgpu says of a device, in sysfs and in /dev."""
+
+    model_config = _FROZEN
+    vram_total_mib: int
+    vram_used_mib: int = Field(description="of the idle machine")
+    gtt_total_mib: int
+    vram_vendor: str | None = Field(None, description="only cards with memory of their own have one")
+    gfx_target_version: int = Field(description="major * 10000 + minor * 100 + step")
+    simd_count: int
+    render_node: str = "renderD128"
+
+
 class PciDevice(BaseModel):
     """One function in /sys/bus/pci/devices."""
 
@@ -54,6 +67,28 @@ class PciDevice(BaseModel):
     class_id: str = Field(alias="class", pattern=r"^[0-9a-f]{6}$")
     revision: int = 0xA1
     driver: str | None = None
+    amdgpu: Amdgpu | None = None
+
+
+class Slice(BaseModel):
+    """One MIG slice, as -L and -q name it."""
+
+    model_config = _FROZEN
+    profile: str
+    uuid: str = Field(pattern=r"^MIG-")
+    instance: int = Field(description="of the GPU instance")
+    total_mib: int
+    used_mib: int
+
+
+class Process(BaseModel):
+    """A program that computes on a GPU."""
+
+    model_config = _FROZEN
+    pid: int
+    uuid: str = Field(description="the GPU's")
+    memory_mib: int
+    name: str
 
 
 class Gpu(BaseModel):
@@ -61,6 +96,7 @@ class Gpu(BaseModel):
 
     model_config = _FROZEN
     fields: dict[str, str]
+    slices: tuple[Slice, ...] = ()
 
 
 class Nvidia(BaseModel):
@@ -75,6 +111,7 @@ class Nvidia(BaseModel):
     library: str = Field(description="version of libcuda, libnvidia-ml and nvidia-smi")
     cuda: str = Field(description="the highest CUDA this driver offers")
     gpus: tuple[Gpu, ...] = ()
+    processes: tuple[Process, ...] = ()
 
     @property
     def works(self) -> bool:
