@@ -92,6 +92,9 @@ class HostSettings(BaseModel):
         description="Least acceptable speed of an answer, in tokens/s: slower models are not chosen, and the smoke "
         "test of one fails. When not set, the planner also prefers what a person reads along with.",
     )
+    learn_speeds: bool = Field(
+        True, description="Speeds that verify measures on this host replace predictions in later plans."
+    )
     languages: tuple[Language, ...] = Field(
         (), description="Languages, all of which the maker of every chosen model must name. Example: [de, fr]."
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inhouse import tls
+from inhouse import speeds, tls
 from inhouse.console import Progress
 from inhouse.errors import HostError, PlanError, PreflightError
 from inhouse.facts.gather import gather
@@ -43,12 +43,15 @@ def survey(inventory: Inventory, progress: Progress) -> Survey:
     """Ask every host once, side by side, and plan for those that answered."""
     facts, errors = gather_facts(inventory, progress)
     fleet = tls.fingerprint(inventory.ca_certificate.read_text()) if inventory.ca_certificate.exists() else None
+    measured = speeds.load(inventory)
+    if measured.warning:
+        progress.line(measured.warning)
     plans: dict[str, Plan] = {}
     for host in inventory.hosts:
         if host.name not in facts:
             continue
         try:
-            plans[host.name] = make_plan(host, facts[host.name], fleet)
+            plans[host.name] = make_plan(host, facts[host.name], fleet, measured)
         except PlanError as error:
             errors[host.name] = PreflightError(host.name, str(error))
     return Survey(inventory, facts, plans, errors)

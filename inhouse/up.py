@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from inhouse import speeds
 from inhouse.console import Progress
 from inhouse.errors import HostError
 from inhouse.inventory import Inventory
@@ -111,4 +112,6 @@ def verify(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> d
             progress.line(f"  {host}: {test.name}: {test.outcome} after {test.seconds:.0f} s")
 
     with progress.counter("Smoke tests of hosts", len(plans)) as done:
-        return run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host), on_test=show)
+        results = run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host), on_test=show)
+    speeds.remember(inventory, plans, results)
+    return results

@@ -65,6 +65,8 @@ class Plan(BaseModel):
     """What the models are planned to run on: NVIDIA's GPUs by CUDA, AMD's by Vulkan, or the processor."""
     hardware: str
     """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""
+    device: str = ""
+    """What the models run on, by the name under which measured speeds are kept; "" in plans of older releases."""
     memory_total_mib: int
     """Memory the models share: the GPUs' sum, or the RAM on a CPU host."""
 

@@ -176,7 +176,8 @@ def predict(model: Model, use: Use, engine: Engine, measured: float | None = Non
         use: context, slots and cache.
         engine: what it runs on.
         measured: tokens/s that were measured on this hardware with a nearly empty context; they replace the prediction,
-            and the range goes down from them to what is left when the context is half full.
+            and the range goes down from them to what is left when the context is half full. They do not count for a
+            model that is to lie partly in RAM, since those measured lay wholly where they were planned.
 
     Returns:
         None where nothing is known of the device.
@@ -184,10 +185,12 @@ def predict(model: Model, use: Use, engine: Engine, measured: float | None = Non
     context = min(use.context_length, model.context_trained)
     filled = context * PROMPT_SHARE
     seconds = seconds_per_token(model, engine, filled, use.kv_cache_type)
-    first = first_token(model, filled, engine)
-    if seconds is None or first is None:
+    reading = prompt_seconds(model, filled, engine)
+    if seconds is None or reading is None:
         return None
-    if measured is None:
+    first = Range.around(reading + seconds, _spread(engine, prompt=True))
+    partly = engine.backend != "cpu" and 0 < engine.gpu_share < 1
+    if measured is None or partly:
         return Speed(Range.around(1 / seconds, _spread(engine, prompt=False)), first, measured=False)
     empty = seconds_per_token(model, engine, 0, use.kv_cache_type) or seconds
     return Speed(Range(measured * empty / seconds, measured, measured), first, measured=True)
