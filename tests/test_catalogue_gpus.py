@@ -254,6 +254,7 @@ def test_a_good_file_is_taken() -> None:
         ("sources: own}\n  - {id", "unified: true, sources: own}\n  - {id", "unified memory is what embedded and soc"),
         ("unified: true", "unified: false", "unified memory is what embedded and soc"),
         ("[8192, 16384]", "[16384, 8192]", "memory_options_mib rise"),
+        ("8192, memory_options_mib: [8192, 16384]", "1024", "1024 MiB cannot be"),
         ("memory_mib: 8192,", "memory_mib: 16384,", "memory_mib is the first"),
         ("sources: own", "sources: me", "sources without an entry: me"),
         ("sources: own", "sources: [own]", "Input should be a valid string"),

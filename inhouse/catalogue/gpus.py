@@ -3,7 +3,7 @@
 import re
 from collections import Counter, defaultdict
 from functools import cache
-from itertools import pairwise
+from itertools import combinations
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -47,13 +47,9 @@ class Gpus(Row):
 
 def _told_apart(rows: list[Gpu]) -> None:
     """Of cards with one id and one size of memory the slowest stands first: nothing tells them apart."""
-    for first, second in pairwise(rows):
-        if first.memory_mib == second.memory_mib and _pace(first) > _pace(second):
+    for first, second in combinations(rows, 2):
+        if first.memory_mib == second.memory_mib and first.bandwidth_gbs > second.bandwidth_gbs:
             raise ValueError(f"{second.name} is slower and stands behind {first.name}, which has its PCI id and memory")
-
-
-def _pace(gpu: Gpu) -> tuple[float, float]:
-    return gpu.bandwidth_gbs, gpu.tflops or 0.0
 
 
 def _by_id(rows: tuple[Gpu, ...]) -> dict[tuple[str, str], list[Gpu]]:
