@@ -13,6 +13,7 @@ import typer
 import typer.core
 
 from inhouse import __version__, exits
+from inhouse.catalogue.commands import catalogue_commands
 from inhouse.console import Progress, for_people, show_errors, texts
 from inhouse.errors import HostError, InhouseError, InventoryError
 from inhouse.lab.commands import lab_commands
@@ -48,6 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(lab_commands, name="lab")
+app.add_typer(catalogue_commands, name="catalogue")
 
 InventoryPath = Annotated[
     Path | None, typer.Argument(help="Folder in Ansible's inventory format. Default: inventories/local, this machine.")
