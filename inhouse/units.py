@@ -36,3 +36,8 @@ def few(names: Sequence[str]) -> str:
     """The first names, and how many more there are: "gpu1, gpu2, gpu3 and 7 more"."""
     shown = ", ".join(names[:SHOWN_NAMES])
     return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
+
+
+def listed(names: Sequence[str]) -> str:
+    """All names as in a sentence: "chat, code and vision"."""
+    return " and ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else "".join(names)

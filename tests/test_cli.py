@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -265,12 +263,6 @@ def test_options_of_different_questions_are_refused(run: Run, arguments: tuple[s
     code, out, error = run("plan", *arguments)
     assert (code, out) == (1, "")
     assert says in error
-
-
-def test_nothing_is_colored_when_it_is_piped(monkeypatch: pytest.MonkeyPatch) -> None:
-    program = [sys.executable, "-m", "inhouse.cli", "plan", "--hardware", "rtx-4090, ram 64", "--explain"]
-    done = subprocess.run(program, capture_output=True, text=True, check=True, timeout=30)
-    assert "\x1b" not in done.stdout + done.stderr
 
 
 def test_more_than_a_few_hosts_are_summed_up(run: Run, tmp_path: Path, world: dict[str, tuple[str, ...]]) -> None:
