@@ -9,7 +9,7 @@ from rich.text import Text
 
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult, SmokeResult
-from inhouse.units import gib
+from inhouse.units import few, gib
 from inhouse.up import Outcome
 
 
@@ -79,7 +79,7 @@ def print_changes(console: Console, results: Mapping[str, DeployResult]) -> None
             alike.setdefault(result.changes, []).append(result.host)
     for changes, hosts in alike.items():
         what = f"{len(changes)} changes" if changes else "nothing to do"
-        console.print(Text(f"{', '.join(hosts)}: {what}", style="yellow" if changes else "green"))
+        console.print(Text(f"{few(hosts)}: {what}", style="yellow" if changes else "green"))
         for name in changes:
             console.print(f"  ~ {name}", highlight=False, markup=False)
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-SHOWN_NAMES = 3
+FEW, SHOWN = 5, 3
+"""So many names are shown all; of more, so many."""
 
 
 def gib(mib: float) -> str:
@@ -33,9 +34,10 @@ def number(count: int, noun: str) -> str:
 
 
 def few(names: Sequence[str]) -> str:
-    """The first names, and how many more there are: "gpu1, gpu2, gpu3 and 7 more"."""
-    shown = ", ".join(names[:SHOWN_NAMES])
-    return shown if len(names) <= SHOWN_NAMES else f"{shown} and {len(names) - SHOWN_NAMES} more"
+    """The names, or of many the first and how many more there are: "gpu1, gpu2, gpu3 and 7 more"."""
+    if len(names) <= FEW:
+        return ", ".join(names)
+    return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
 
 
 def listed(names: Sequence[str]) -> str:
