@@ -1,18 +1,75 @@
-"""What models may take on one host, on its GPUs or on its CPU. MiB."""
+"""What models may take on one host, on some of its GPUs or on its CPU. MiB."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from inhouse.catalogue.models import Model
 from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
+from inhouse.planner.loads import Load, PerModel, loads
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Memory, Use
+from inhouse.planner.needs import GOAL
 from inhouse.planner.speed import Engine, Speed
+from inhouse.speeds import NONE, Speeds, device_name
 
 SYSTEM_MIB = 1024
 """RAM left to the system and to Ollama itself."""
 SYSTEM_SHARE = 0.05
 """On large hosts the system takes this part of the RAM, if that is more."""
+LEAST_SHARE = 0.25
+"""Part of a model's layers that must be on the GPU: with less, the card helps too little to wait for its bus."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model lies."""
+
+    share: float
+    """Part of its layers on GPUs."""
+    gpu: float
+    ram: float
+    """MiB."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What of a budget, beside its size, decides how much a model needs."""
+
+    gpu: bool
+    """On GPUs; else on the CPU."""
+    unified: bool
+    """Their memory is the host's RAM."""
+    images: bool
+    """Room is kept on them to work on images."""
+
+    def needed(self, load: Load) -> float:
+        """Free memory a model must find on the accelerator so that all of it runs there."""
+        if not self.gpu:
+            return load.cpu
+        return load.gpu + load.image if self.images else load.gpu
+
+    def fixed(self, load: Load) -> float:
+        """Of that the part that is there however few layers are."""
+        return load.fixed + load.image if self.images else load.fixed
+
+    def least(self, load: Load) -> float:
+        """Free memory a model must find on the GPU to be placed there in part."""
+        if self.unified or not self.gpu:
+            return self.needed(load)
+        fixed = self.fixed(load)
+        return fixed + LEAST_SHARE * (self.needed(load) - fixed)
+
+    def whole(self, load: Load) -> Placement:
+        """Where a model lies with all its layers on the accelerator."""
+        return Placement(1.0, load.gpu, load.beside) if self.gpu else Placement(0.0, 0.0, load.cpu)
+
+    def in_ram(self, load: Load) -> float:
+        """RAM that a model takes then, its GPU's part included where that is the host's RAM."""
+        if not self.gpu:
+            return load.cpu
+        return load.beside + load.gpu if self.unified else load.beside
 
 
 @dataclass(frozen=True)
@@ -27,76 +84,172 @@ class Budget:
     ram: float
     """What they may take of the host's RAM."""
     cores: int
+    images: bool = True
+    """Room is kept to work on images."""
+    device: str = ""
+    """Name by which measured speeds are kept."""
+    measured: Mapping[str, float] = field(default_factory=dict)
+    """Tokens/s by tag that were measured on such a device before."""
+    avx512: bool = False
+    """The processor has AVX-512."""
+    spread: int | None = None
+    """Number of GPUs a model is taken to lie on; None: all of them, which takes the most memory."""
 
-    def memory(self, model: Model, use: Use) -> Memory:
-        """Estimated memory of a model here."""
-        return memory.estimate(model, use, gpus=1 if self.alone(model, use) else len(self.cards))
+    @cached_property
+    def kind(self) -> Kind:
+        """How much models need here."""
+        return Kind(bool(self.cards), any(c.unified for c in self.cards), self.images)
+
+    @cached_property
+    def free(self) -> float:
+        """What Ollama finds free while no model is loaded."""
+        return self.usable + len(self.cards) * memory.MARGIN_MIB
+
+    @cached_property
+    def gpus(self) -> int:
+        """Over how many GPUs a model is spread."""
+        return self.spread or max(len(self.cards), 1)
+
+    def load(self, model: Model, use: Use) -> Load:
+        """What a model takes here; on several GPUs as if spread over all of them, which takes the most."""
+        return loads(use, self.gpus).of(model)
+
+    def needed(self, load: Load) -> float:
+        """Free memory a model must find on the accelerator so that all of it runs there."""
+        return self.kind.needed(load)
+
+    def in_ram(self, load: Load) -> float:
+        """RAM it takes then."""
+        return self.kind.in_ram(load)
+
+    def partly(self, load: Load, room: float, blocks: int) -> Placement | None:
+        """Where a model of so many layers lies when only a part of it fits in a room; None if too little does."""
+        if not self.cards or self.kind.unified:
+            return None
+        needed, fixed = self.kind.needed(load), self.kind.fixed(load)
+        if room <= fixed:
+            return None
+        share = int((room - fixed) / (needed - fixed) * blocks) / blocks
+        in_ram = load.beside + (1 - share) * (load.gpu - load.fixed)
+        if not LEAST_SHARE <= share < 1 or in_ram > self.ram:
+            return None
+        return Placement(share, load.fixed + share * (load.gpu - load.fixed), in_ram)
+
+    def place(self, model: Model, use: Use) -> Placement | None:
+        """Where a model lies if it is alone; None if it cannot run here."""
+        load = self.load(model, use)
+        if self.needed(load) <= self.usable and self.in_ram(load) <= self.ram:
+            return self.kind.whole(load)
+        return self.partly(load, self.usable, model.architecture.blocks)
+
+    def speed(self, model: Model, use: Use, share: float = 1.0) -> Speed | None:
+        """Expected or measured speed; None where nothing is known of the device."""
+        whole = share == 1.0 or not self.cards
+        measured = self.measured.get(model.tag) if whole else None
+        if measured is not None:
+            return speed.predict(model, use, self.engine(share), measured)
+        return _speeds(use, self.engine(share)).of(model)
+
+    def tokens_per_second(self, model: Model, use: Use | None = None) -> float | None:
+        """Likely speed with every layer on the accelerator."""
+        found = self.speed(model, use or Use(GOAL))
+        return found.tokens_per_second.likely if found else None
+
+    def engine(self, share: float) -> Engine:
+        """What a model runs on with a share of its layers on GPUs. With all there, the processor is no matter."""
+        bandwidth, tflops = self._power
+        in_ram = share < 1.0 or not self.cards
+        return Engine(
+            backend=self.cards[0].backend if self.cards else "cpu",
+            bandwidth_gbs=bandwidth,
+            tflops=tflops,
+            ram_gbs=self._ram_gbs if in_ram else 1.0,
+            cores=self.cores if in_ram else 1,
+            gpu_share=share if self.cards else 0.0,
+            gpus=self.gpus,
+            compute=self.cards[0].compute if self.cards else None,
+            avx512=self.avx512 and in_ram,
+        )
+
+    @cached_property
+    def _ram_gbs(self) -> float:
+        return speed.likely_ram_gbs(self.cores, self.avx512)
+
+    @cached_property
+    def _power(self) -> tuple[float | None, float | None]:
+        """Bandwidth and tflops of one GPU; of different ones the mean, as each reads a part as large as its memory."""
+        known = [(c.memory_mib, c.bandwidth_gbs) for c in self.cards if c.bandwidth_gbs]
+        if not known or len(known) < len(self.cards):
+            return None, None
+        mean = sum(size for size, _ in known) / sum(size / gbs for size, gbs in known)
+        powers = [c.tflops for c in self.cards if c.tflops]
+        return mean, min(powers) if len(powers) == len(self.cards) else None
+
+    # What follows describes a plan; the choice itself does not need it.
 
     def alone(self, model: Model, use: Use) -> bool:
         """Whether Ollama will put the model on one GPU (or there is only one)."""
         if len(self.cards) <= 1:
             return True
-        limit = max(c.memory_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
-        return memory.predicted(model, use.context_length, use.parallel) <= limit
+        limit = max(c.memory_mib - c.taken_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
+        return self.load(model, use).predicted <= limit
+
+    def memory(self, model: Model, use: Use) -> Memory:
+        """Estimated memory of a model here."""
+        return loads(use, 1 if self.alone(model, use) else len(self.cards)).of(model).memory
 
     def need(self, model: Model, use: Use) -> float:
         """Free memory the model must find on the accelerator so that all of it runs there."""
-        m = self.memory(model, use)
-        if not self.cards:
-            return m.cpu
-        split = 0.0 if self.alone(model, use) else (len(self.cards) - 1) * m.weights / model.architecture.blocks
-        return m.gpu + m.vision_reserve + split
+        return self.needed(loads(use, 1 if self.alone(model, use) else len(self.cards)).of(model))
 
     def need_ram(self, model: Model, use: Use) -> float:
         """RAM the model takes."""
-        m = self.memory(model, use)
-        return m.beside_gpu if self.cards else m.cpu
+        load = self.load(model, use)
+        return load.beside if self.cards else load.cpu
 
     def room(self, model: Model, use: Use) -> float:
         """The most this model may take: one GPU's memory where Ollama will use only one."""
         if len(self.cards) > 1 and self.alone(model, use):
-            return max(c.memory_mib for c in self.cards) - memory.MARGIN_MIB
+            return max(c.memory_mib - c.taken_mib for c in self.cards) - memory.MARGIN_MIB
         return self.usable
 
-    def speed(self, model: Model, use: Use) -> Speed | None:
-        """Expected speed; None where nothing is known of the device."""
-        bandwidths = [c.bandwidth_gbs for c in self.cards]
-        known = [b for b in bandwidths if b]
-        slowest = min(known) if known and len(known) == len(bandwidths) else None
-        powers = [c.tflops for c in self.cards if c.tflops]
-        engine = Engine(
-            backend=self.cards[0].backend if self.cards else "cpu",
-            bandwidth_gbs=slowest,
-            tflops=min(powers) if powers and len(powers) == len(self.cards) else None,
-            ram_gbs=speed.likely_ram_gbs(self.cores),
-            cores=self.cores,
-            gpu_share=1.0 if self.cards else 0.0,
-            gpus=1 if self.alone(model, use) else len(self.cards),
-        )
-        return speed.predict(model, use, engine)
 
-    def tokens_per_second(self, model: Model) -> float | None:
-        """Expected speed; None where the GPU's bandwidth is not known."""
-        if not self.cards:
-            return speed.on_cpu(model, self.cores)
-        known = [c.bandwidth_gbs for c in self.cards if c.bandwidth_gbs]
-        return speed.on_gpu(model, min(known)) if len(known) == len(self.cards) else None
+@lru_cache(maxsize=4096)
+def _speeds(use: Use, engine: Engine) -> PerModel[Speed | None]:
+    """Expected speeds of models, kept for the last 4096 devices and uses."""
+    return PerModel(lambda model: speed.predict(model, use, engine))
 
 
-def on_gpus(facts: HostFacts, cards: tuple[Card, ...], services_mib: int) -> Budget:
+def on_gpus(
+    facts: HostFacts, cards: tuple[Card, ...], services_mib: int, *, images: bool = True, speeds: Speeds = NONE
+) -> Budget:
     """Budget of a host's usable GPUs.
 
-    All of a card's memory counts, not what is free now: models that are loaded must not change the next plan.
+    What others than Ollama hold of a card (a display, another program) is not counted. What is free now does not
+    matter: models that are loaded must not change the next plan.
     """
     ram = _ram(facts, services_mib)
-    usable = sum((ram if c.unified else c.memory_mib) - memory.MARGIN_MIB for c in cards)
-    return Budget(cards, sum(c.memory_mib for c in cards), max(usable, 0.0), ram, facts.cpu.cores)
+    rooms = ((ram if c.unified else c.memory_mib - c.taken_mib) - memory.MARGIN_MIB for c in cards)
+    usable = sum(max(room, 0.0) for room in rooms)
+    total = sum(c.memory_mib for c in cards)
+    device = device_name(facts, cards)
+    measured = _measured(speeds, device)
+    return Budget(cards, total, usable, ram, facts.cpu.cores, images, device, measured, _avx512(facts))
 
 
-def on_cpu(facts: HostFacts, services_mib: int) -> Budget:
+def on_cpu(facts: HostFacts, services_mib: int, speeds: Speeds = NONE) -> Budget:
     """Budget of a host's processor."""
-    ram = _ram(facts, services_mib)
-    return Budget((), facts.memory_total_mib, ram, ram, facts.cpu.cores)
+    ram, device = _ram(facts, services_mib), device_name(facts, ())
+    measured = _measured(speeds, device)
+    return Budget((), facts.memory_total_mib, ram, ram, facts.cpu.cores, False, device, measured, _avx512(facts))
+
+
+def _measured(speeds: Speeds, device: str) -> Mapping[str, float]:
+    return {tag: found for (name, tag), found in speeds.by_device.items() if name == device}
+
+
+def _avx512(facts: HostFacts) -> bool:
+    return "avx512f" in facts.cpu.flags
 
 
 def _ram(facts: HostFacts, services_mib: int) -> float:

@@ -1,43 +1,40 @@
 """From a host and its facts to its plan. Pure: the same input gives the same plan, whatever the day or the place."""
 
-from dataclasses import replace
-
 from inhouse.catalogue.releases import ARCHITECTURES, releases
 from inhouse.facts.model import HostFacts
-from inhouse.planner import budget as budgets
+from inhouse.planner import cards, memory, preflight, wording
 from inhouse.planner import machine as machines
-from inhouse.planner import preflight, wording
 from inhouse.planner import webui as webuis
 from inhouse.planner.budget import Budget
+from inhouse.planner.decide import Decision, decide
 from inhouse.planner.disk import Space
+from inhouse.planner.loads import loads
 from inhouse.planner.machine import Machine
+from inhouse.planner.needs import Needs
 from inhouse.planner.plan import Plan, PlannedModel
-from inhouse.planner.selection import Chosen, Needs, Selection, select
+from inhouse.planner.selection import Chosen, Selection
 from inhouse.planner.subject import Subject
-from inhouse.planner.webui import Webui
 from inhouse.settings import HostSettings
-
-SMALL_GPU_MIB = 6144
-"""Below this a GPU holds so little that the CPU may do better; from it on it wins by how fast it reads prompts."""
+from inhouse.speeds import NONE, Speeds
 
 
-def decided(host: Subject, facts: HostFacts) -> tuple[Needs, Budget, Selection]:
+def decided(host: Subject, facts: HostFacts, speeds: Speeds = NONE) -> tuple[Needs, Budget, Selection]:
     """What was asked of a host, what its models may take, and what was chosen: for views that explain a plan."""
     machine = machines.judge(facts)
     webui = webuis.decide(host.settings, facts)
     disk = Space.of(host.settings, facts, machine, webui.planned)
-    budget, selection, _ = _decide(host.settings, facts, machine, webui, disk.for_models)
-    flash_attention = machine.flash_attention or not budget.cards
-    return Needs(host.settings, flash_attention, disk.for_models), budget, selection
+    decision = decide(host.settings, facts, machine, webui, disk.for_models, speeds)
+    return decision.needs, decision.budget, decision.selection
 
 
-def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan:
+def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds: Speeds = NONE) -> Plan:
     """Decide everything about a host.
 
     Args:
         host: the host and its settings.
         facts: what is true on it.
         fleet: fingerprint of the fleet CA that plans; None if there is none yet.
+        speeds: what `verify` measured before.
 
     Raises:
         PlanError: only if the catalogue itself is damaged. What is wrong with a host stands in its plan's problems.
@@ -45,11 +42,11 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
     machine = machines.judge(facts)
     webui = webuis.decide(host.settings, facts)
     disk = Space.of(host.settings, facts, machine, webui.planned)
-    budget, selection, weaker = _decide(host.settings, facts, machine, webui, disk.for_models)
-    cuda = bool(budget.cards)
+    decision = decide(host.settings, facts, machine, webui, disk.for_models, speeds)
+    budget, selection, settings = decision.budget, decision.selection, host.settings
+    accelerator = budget.cards[0].backend if budget.cards else "cpu"
     embedding = next((c.model.tag for c in selection.chosen if c.purposes == ("embedding",)), None)
     talking = [c.model.tag for c in selection.chosen if c.purposes != ("embedding",)]
-    settings = host.settings
     return Plan(
         host=host.name,
         note=settings.note,
@@ -59,8 +56,9 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
         certificate_names=tuple(dict.fromkeys((host.server_name, *settings.server_aliases, host.connection.address))),
         http_port=settings.http_port,
         https_port=settings.https_port,
-        accelerator="cuda" if cuda else "cpu",
+        accelerator=accelerator,
         hardware=wording.hardware(facts, machine),
+        device=budget.device,
         memory_total_mib=budget.total,
         ollama_version=settings.ollama_version,
         ollama_archive_url=_archive_url(settings, facts),
@@ -74,9 +72,14 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
         ollama_kv_cache_type=selection.use.kv_cache_type,
         ollama_flash_attention=selection.use.flash_attention,
         ollama_keep_alive=settings.keep_alive,
-        ollama_nvidia=cuda,
+        ollama_nvidia=accelerator == "cuda",
+        ollama_visible_devices=cards.visible(budget.cards, machine.cards),
+        ollama_vulkan=accelerator == "vulkan" or (accelerator == "cuda" and not facts.amd_devices),
+        ollama_integrated_gpu=budget.kind.unified,
+        ollama_sched_spread=decision.layout.spread,
+        ollama_fit_target_mib=memory.MARGIN_MIB if budget.cards and decision.fit_target else None,
         replace_existing_ollama=settings.replace_existing_ollama,
-        models=tuple(_planned(c, selection, budget) for c in selection.chosen),
+        models=tuple(_planned(c, decision) for c in selection.chosen),
         disk_reserve_mib=settings.disk_reserve_mib,
         min_tokens_per_second=settings.min_tokens_per_second,
         open_webui=webui.planned,
@@ -87,11 +90,11 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
         open_webui_embedding_model=embedding if webui.planned else None,
         reasons=(
             *machine.reasons,
-            *weaker,
+            *decision.reasons,
             *webui.reasons,
             *wording.about_host(selection, budget, settings.context_length),
         ),
-        warnings=machine.warnings,
+        warnings=(*machine.warnings, *selection.warnings),
         problems=(
             *preflight.problems(settings, facts, fleet, webui.planned),
             *webui.problems,
@@ -102,45 +105,39 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None) -> Plan
     )
 
 
-def _decide(
-    settings: HostSettings, facts: HostFacts, machine: Machine, webui: Webui, disk: int
-) -> tuple[Budget, Selection, tuple[str, ...]]:
-    """Models on the GPUs where there are any, on the CPU otherwise or where a small GPU would only hold worse ones."""
-    needs = Needs(settings, machine.flash_attention, disk)
-    cpu = budgets.on_cpu(facts, webui.memory_mib)
-    if not machine.cards:
-        return cpu, select(needs, cpu), ()
-    gpu = budgets.on_gpus(facts, machine.cards, webui.memory_mib)
-    on_gpu = select(needs, gpu)
-    if gpu.total >= SMALL_GPU_MIB and (settings.models is not None or not on_gpu.problems):
-        return gpu, on_gpu, ()
-    on_cpu = select(replace(needs, flash_attention=True), cpu)
-    if (len(on_cpu.problems), -on_cpu.rank) >= (len(on_gpu.problems), -on_gpu.rank):
-        return gpu, on_gpu, ()
-    held = ", ".join(c.model.tag for c in on_gpu.chosen) or "nothing that was asked for"
-    why = f"{machine.cards[0].name} has {gpu.total} MiB, which would hold {held}: the CPU runs better ones from RAM."
-    return cpu, on_cpu, (why,)
-
-
-def _planned(chosen: Chosen, selection: Selection, budget: Budget) -> PlannedModel:
-    model, use = chosen.model, selection.use
-    memory = budget.memory(model, use)
-    embeds = "embedding" in model.purposes
+def _planned(chosen: Chosen, decision: Decision) -> PlannedModel:
+    model, budget = chosen.model, decision.budget
+    use, placed = chosen.use, chosen.placement
+    gpus = 1 if model.tag in decision.layout.alone else max(len(budget.cards), 1)
+    load = loads(decision.selection.use, gpus).of(model)
+    whole = placed.share >= 1
+    speed = chosen.speed
+    generation = speed.tokens_per_second if speed else None
     return PlannedModel(
         tag=model.tag,
         purposes=chosen.purposes,
         quantization=model.quantization,
-        context_length=min(use.context_length, model.context_trained),
-        parallel=1 if embeds else use.parallel,
+        context_length=use.context_length,
+        parallel=use.parallel,
         download_mib=model.file_mib,
-        weights_mib=round(memory.weights + memory.projector),
-        kv_cache_mib=round(memory.kv_cache + memory.recurrent),
-        compute_mib=round(memory.compute),
-        gpu_mib=round(memory.gpu) if budget.cards else 0,
-        ram_mib=round(memory.beside_gpu if budget.cards else memory.cpu),
-        gpu_share=1.0 if budget.cards else 0.0,
-        reason=wording.reason(chosen, selection, budget),
+        weights_mib=round(load.memory.weights + load.memory.projector),
+        kv_cache_mib=round(load.memory.kv_cache + load.memory.recurrent),
+        compute_mib=round(load.memory.compute),
+        gpu_mib=round(load.memory.gpu if whole else placed.gpu),
+        ram_mib=round(load.memory.beside_gpu if whole else placed.ram),
+        gpu_share=round(placed.share, 3),
+        loaded=chosen.stays,
+        tokens_per_second_low=_tenth(generation.low) if generation else None,
+        tokens_per_second=_tenth(generation.likely) if generation else None,
+        tokens_per_second_high=_tenth(generation.high) if generation else None,
+        first_token_s=_tenth(speed.first_token_s.likely) if speed else None,
+        speed_measured=bool(speed and speed.measured),
+        reason=wording.reason(chosen, decision.selection, budget),
     )
+
+
+def _tenth(number: float) -> float:
+    return round(number, 1)
 
 
 def _without(machine: Machine, budget: Budget) -> tuple[str, ...]:

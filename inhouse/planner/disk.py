@@ -28,6 +28,8 @@ class Space:
     """Programs."""
     reserve: int
     path: str
+    allowed: int | None = None
+    """What all models together may take by the settings; None: whatever there is."""
 
     @classmethod
     def of(cls, settings: HostSettings, facts: HostFacts, machine: Machine, open_webui: bool) -> "Space":
@@ -37,18 +39,23 @@ class Space:
         beside = ollama.archive_mib + unpacked + LEFTOVER_MIB + (webui.disk_mib if open_webui else 0)
         disk = facts.models_disk
         free = None if facts.installed.ollama else disk.free_mib
-        return cls(disk.total_mib, free, beside, settings.disk_reserve_mib, disk.path)
+        allowed = settings.models_disk_gib * 1024 if settings.models_disk_gib else None
+        return cls(disk.total_mib, free, beside, settings.disk_reserve_mib, disk.path, allowed)
 
     @property
     def for_models(self) -> int:
         """What all models together may take."""
-        return self.total - self.beside - self.reserve
+        there = self.total - self.beside - self.reserve
+        return there if self.allowed is None else min(there, self.allowed)
 
     def problems(self, selection: Selection) -> tuple[str, ...]:
         """Say if the models do not fit."""
         models = sum(c.model.file_mib for c in selection.chosen)
         needed = models + self.beside + self.reserve
         sum_of = f"{models} MiB of models, {self.beside} MiB of programs and {self.reserve} MiB that stay free"
+        if self.allowed is not None and models > self.allowed:
+            found = f"{models} MiB of models are planned, {self.allowed} MiB are allowed (models_disk_gib)"
+            return (f"{found}. Pin smaller models, or raise models_disk_gib.",)
         if needed > self.total:
             found = f"The disk of {self.path} has {self.total} MiB, {needed} MiB are needed"
             return (f"{found} ({sum_of}). Set ollama_models_dir to a larger disk, or pin smaller models.",)

@@ -87,10 +87,14 @@ class Plan(BaseModel):
     """The unit waits for NVIDIA's devices and may open them."""
     ollama_visible_devices: str = ""
     """CUDA_VISIBLE_DEVICES: UUIDs of the GPUs or MIG slices that Ollama may use, separated by commas; "" all."""
+    ollama_vulkan: bool = True
+    """OLLAMA_VULKAN: GPUs are looked for through Vulkan too."""
+    ollama_integrated_gpu: bool = False
+    """OLLAMA_IGPU_ENABLE: GPUs whose memory is the host's RAM are used."""
     ollama_sched_spread: bool = False
     """OLLAMA_SCHED_SPREAD: a model is spread over all GPUs even if one would hold it."""
     ollama_fit_target_mib: int | None = None
-    """LLAMA_ARG_FIT_TARGET: MiB left free on every GPU; None: Ollama adds the vision part to its own margin."""
+    """LLAMA_ARG_FIT_TARGET: MiB left free on every GPU; None: not set, so that Ollama adds a model's vision part."""
     ollama_max_queue: int = 512
     ollama_load_timeout: str = "10m"
     replace_existing_ollama: bool

@@ -1,0 +1,93 @@
+"""What a model takes under one use: worked out once, then looked up for every host that might run it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Generic, TypeVar
+
+from inhouse.catalogue.models import Model
+from inhouse.planner import memory
+from inhouse.planner.memory import Memory, Use
+
+ONE_SLOT = (
+    "mllama",
+    "qwen3vl",
+    "qwen3vlmoe",
+    "qwen35",
+    "qwen35moe",
+    "qwen3next",
+    "lfm2",
+    "lfm2moe",
+    "nemotron_h",
+    "nemotron_h_moe",
+)
+"""Architectures for which Ollama plans one slot, whatever OLLAMA_NUM_PARALLEL says (server/sched.go)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A model, loaded. MiB."""
+
+    use: Use
+    """With the slots and the context that this model really gets."""
+    memory: Memory
+    gpu: float
+    """On GPUs with every layer there; spread over several, the layer that each further one may waste is counted."""
+    beside: float
+    """In RAM then."""
+    cpu: float
+    """In RAM without a GPU."""
+    image: float
+    """Room for working on images, beyond the vision part itself."""
+    fixed: float
+    """The part of `gpu` that does not lie in layers: it is on the GPU however few layers are."""
+    predicted: float
+    """What Ollama takes the model for."""
+
+
+T = TypeVar("T")
+
+
+class PerModel(Generic[T]):
+    """One value for each model, worked out when it is first asked for: the catalogue's models bound its size."""
+
+    def __init__(self, work_out: Callable[[Model], T]) -> None:
+        """Take what works a value out."""
+        self._work_out = work_out
+        self._found: dict[str, tuple[Model, T]] = {}
+
+    def of(self, model: Model) -> T:
+        """The value of a model."""
+        found = self._found.get(model.tag)
+        if found is None or found[0] is not model:
+            found = self._found[model.tag] = (model, self._work_out(model))
+        return found[1]
+
+
+@lru_cache(maxsize=256)
+def loads(use: Use, gpus: int) -> PerModel[Load]:
+    """What models take under a use, spread over so many GPUs: one table for all hosts, the last 256 are kept."""
+    return PerModel(lambda model: _load(model, use, gpus))
+
+
+def slots(model: Model, wanted: int) -> int:
+    """How many requests a model answers side by side when so many slots are set."""
+    return 1 if "embedding" in model.purposes or model.architecture.name in ONE_SLOT else wanted
+
+
+def _load(model: Model, use: Use, gpus: int) -> Load:
+    own = replace(
+        use, parallel=slots(model, use.parallel), context_length=min(use.context_length, model.context_trained)
+    )
+    m = memory.estimate(model, own, gpus)
+    per_layer = (m.weights - m.embedding) / model.architecture.blocks
+    return Load(
+        use=own,
+        memory=m,
+        gpu=m.gpu + (gpus - 1) * per_layer,
+        beside=m.beside_gpu,
+        cpu=m.cpu,
+        image=m.vision_reserve,
+        fixed=m.compute + m.projector + m.output_copy,
+        predicted=memory.predicted(model, own.context_length, own.parallel),
+    )

@@ -1,0 +1,123 @@
+"""Models as they would run on a device: worked out once for all hosts that have it, whatever their memory."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from inhouse.catalogue.models import Model, Purpose
+from inhouse.planner import speed, worth
+from inhouse.planner.budget import Budget, Kind, Placement
+from inhouse.planner.loads import Load, PerModel, loads
+from inhouse.planner.memory import Use
+from inhouse.planner.needs import Allowed, Needs, Wants, able
+from inhouse.planner.speed import Engine, Speed
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """A model as it would run on a host."""
+
+    model: Model
+    load: Load
+    placement: Placement
+    speed: Speed | None
+    """None where nothing is known of the device, and of embedding models."""
+    points: float
+    """What is added to its quality for the way it would run."""
+    fast_enough: bool
+    """Not below the least that is acceptable."""
+    liked: bool
+    """As fast as a person likes; not so where nothing is known."""
+
+    @property
+    def likely(self) -> float:
+        """Likely tokens/s; 0 where nothing is known."""
+        return self.speed.tokens_per_second.likely if self.speed else 0.0
+
+    def worth(self, purpose: Purpose) -> float:
+        """Its worth for a purpose that it serves."""
+        return self.model.quality_for(purpose) + self.points
+
+
+def option(
+    model: Model, load: Load, placement: Placement, on_gpu: bool, expected: Speed | None, wants: Wants
+) -> Option:
+    """A model at its place, with what that is worth."""
+    if "embedding" in model.purposes:
+        return Option(model, load, placement, None, worth.of_embedding(model, on_gpu), True, True)
+    likely = expected.tokens_per_second.likely if expected else None
+    return Option(
+        model,
+        load,
+        placement,
+        expected,
+        worth.of_model(model, load.use, placement.share, expected, wants),
+        fast_enough=likely is None or likely >= wants.least_speed,
+        liked=likely is not None and likely >= worth.liked(model, wants),
+    )
+
+
+Row = tuple[int, float, float, int, Model, Load]
+"""Quality, memory needed, the least of it for a part of the model, size of the file, and what they belong to."""
+
+
+class Shelf:
+    """Models for a purpose under a use, the best first; each is worked out when it is first looked at."""
+
+    def __init__(self, models: Sequence[Model], row: Callable[[Model], Row]) -> None:
+        """Take the models in their order, and what makes a row of one."""
+        self._models, self._row = models, row
+        self._rows: list[Row] = []
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield a row for each model."""
+        for number, model in enumerate(self._models):
+            if number == len(self._rows):
+                self._rows.append(self._row(model))
+            yield self._rows[number]
+
+
+def shelf(purpose: Purpose, needs: Needs, budget: Budget, use: Use) -> Shelf:
+    """The models for a purpose that may be chosen."""
+    return _shelf(purpose, needs.allowed, use, budget.gpus, budget.kind)
+
+
+def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:
+    """Models with every layer on the accelerator; of a device on which speeds were measured, a table of its own."""
+    engine = budget.engine(1.0)
+    if not budget.measured:
+        return _wholes(needs.wants, use, engine, budget.kind)
+    return PerModel(lambda model: _whole(model, use, engine, budget.kind, needs.wants, budget.measured))
+
+
+def partly(model: Model, needs: Needs, budget: Budget, use: Use, room: float) -> Option | None:
+    """A model of which only a part fits in a room of the GPU; None unless that is as fast as a person likes."""
+    load = budget.load(model, use)
+    placed = budget.partly(load, room, model.architecture.blocks)
+    if placed is None or "embedding" in model.purposes:
+        return None
+    found = option(model, load, placed, True, budget.speed(model, load.use, placed.share), needs.wants)
+    return found if found.fast_enough and found.liked else None
+
+
+@lru_cache(maxsize=512)
+def _shelf(purpose: Purpose, allowed: Allowed, use: Use, gpus: int, kind: Kind) -> Shelf:
+    table = loads(use, gpus)
+
+    def row(model: Model) -> Row:
+        load = table.of(model)
+        return (model.quality_for(purpose), kind.needed(load), kind.least(load), model.file_mib, model, load)
+
+    return Shelf(able(purpose, allowed), row)
+
+
+@lru_cache(maxsize=512)
+def _wholes(wants: Wants, use: Use, engine: Engine, kind: Kind) -> PerModel[Option]:
+    return PerModel(lambda model: _whole(model, use, engine, kind, wants, {}))
+
+
+def _whole(model: Model, use: Use, engine: Engine, kind: Kind, wants: Wants, measured: Mapping[str, float]) -> Option:
+    load = loads(use, engine.gpus).of(model)
+    embeds = "embedding" in model.purposes
+    expected = None if embeds else speed.predict(model, load.use, engine, measured.get(model.tag))
+    return option(model, load, kind.whole(load), kind.gpu, expected, wants)
