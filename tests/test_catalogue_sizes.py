@@ -74,3 +74,17 @@ def test_parameters_are_those_of_the_tensors(row: models.Model) -> None:
 def test_nearly_all_rows_are_summed() -> None:
     assert len(ROWS) >= len(models.models()) - 6
     assert KEPT_AT_F16.keys() | Q6_K_THROUGHOUT.keys() | OTHER_RECIPE.keys() <= {r.tag for r in ROWS}
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if not r.dense], ids=lambda m: m.tag)
+def test_active_parameters_are_those_that_a_token_reads(row: models.Model) -> None:
+    """All but the experts that are not chosen, and but the table of embeddings if the output has its own."""
+    architecture = row.architecture
+    assert architecture.experts
+    chosen = architecture.experts.used / architecture.experts.count
+    read = sum(prod(t.shape) * (chosen if "_exps" in t.name else 1) for t in tensors(row) if is_read(row, t))
+    assert row.active_b == pytest.approx(read / 1e9, rel=0.12)
+
+
+def is_read(row: models.Model, tensor: Tensor) -> bool:
+    return row.architecture.tied or not tensor.name.startswith("token_embd")
