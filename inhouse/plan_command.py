@@ -14,6 +14,7 @@ from inhouse import exits
 from inhouse.console import Progress, for_people, show_errors, texts
 from inhouse.errors import HostError, PlanError
 from inhouse.planner.wishes import ORIGIN, settings
+from inhouse.speeds import NONE, Speeds
 
 if TYPE_CHECKING:  # loaded where hosts are asked; hardware one only thinks of needs neither Ansible nor pyinfra
     from inhouse.facts.model import HostFacts
@@ -101,16 +102,18 @@ def explained(inventory: Inventory, as_json: bool) -> int:
 
     found = survey(inventory, Progress(for_people(quiet=as_json)))
     asked = {host.name: host for host in inventory.hosts if host.name in found.plans}
-    plans = {name: (found.plans[name], _explanation(host, found.facts[name])) for name, host in asked.items()}
+    plans = {
+        name: (found.plans[name], _explanation(host, found.facts[name], found.speeds)) for name, host in asked.items()
+    }
     _show_explained(plans, as_json, found.errors)
     return exits.FAILED if found.errors or any(made.problems for made, _ in plans.values()) else exits.DONE
 
 
-def _explanation(host: Subject, facts: HostFacts) -> tuple[Explanation, ...]:
+def _explanation(host: Subject, facts: HostFacts, speeds: Speeds = NONE) -> tuple[Explanation, ...]:
     from inhouse.planner.choose import decided
     from inhouse.planner.explain import explain
 
-    return explain(*decided(host, facts))
+    return explain(*decided(host, facts, speeds))
 
 
 def _show_explained(

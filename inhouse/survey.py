@@ -12,6 +12,7 @@ from inhouse.inventory import Inventory
 from inhouse.planner.choose import make_plan
 from inhouse.planner.fleet import Fleet, Member, summarize
 from inhouse.planner.plan import Plan
+from inhouse.speeds import NONE, Speeds
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Survey:
     facts: Mapping[str, HostFacts]
     plans: Mapping[str, Plan]
     errors: Mapping[str, HostError]
+    speeds: Speeds = NONE
+    """What was measured before."""
 
     @property
     def fleet(self) -> Fleet:
@@ -54,7 +57,7 @@ def survey(inventory: Inventory, progress: Progress) -> Survey:
             plans[host.name] = make_plan(host, facts[host.name], fleet, measured)
         except PlanError as error:
             errors[host.name] = PreflightError(host.name, str(error))
-    return Survey(inventory, facts, plans, errors)
+    return Survey(inventory, facts, plans, errors, measured)
 
 
 def gather_facts(inventory: Inventory, progress: Progress) -> tuple[dict[str, HostFacts], dict[str, HostError]]:

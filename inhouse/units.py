@@ -7,8 +7,8 @@ FEW, SHOWN = 5, 3
 
 
 def gib(mib: float) -> str:
-    """Format MiB as GiB (2**30 bytes) with one decimal."""
-    return f"{mib / 1024:.1f} GiB"
+    """Format MiB as GiB (2**30 bytes) with one decimal; below a tenth of one as MiB."""
+    return f"{mib / 1024:.1f} GiB" if mib >= 102.4 else f"{mib:.0f} MiB"
 
 
 def sum_of(mib: float) -> str:

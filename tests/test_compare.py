@@ -7,10 +7,11 @@ import pytest
 from rich.console import Console
 
 from inhouse.errors import PlanError
+from inhouse.planner import apple
 from inhouse.planner.choose import make_plan
 from inhouse.planner.compare import Compared, compare
-from inhouse.planner.hardware import imagined_host, parse
-from inhouse.planner.show_compare import NO_PRICE, comparison_record, comparison_view
+from inhouse.planner.hardware import imagined_host, parse, read
+from inhouse.planner.show_compare import NO_PRICE, NOT_DEPLOYED, comparison_record, comparison_view
 from inhouse.settings import HostSettings
 
 MACHINES = ("rtx-3060, ram 64", "rtx-4090, ram 64", "ram 32, cpu 8")
@@ -30,13 +31,16 @@ def shown(machines: tuple[Compared, ...], width: int) -> str:
 
 def test_a_machine_is_planned_as_if_it_were_alone(machines: tuple[Compared, ...]) -> None:
     host = imagined_host(HostSettings(purposes=("chat", "vision")))
-    assert [m.plan for m in machines] == [make_plan(host, parse(text)) for text in MACHINES]
+    plans = [make_plan(host, parse(text)) for text in MACHINES]
+    assert [m.models for m in machines] == [plan.models for plan in plans]
+    assert [m.hardware for m in machines] == [plan.hardware for plan in plans]
+    assert all(m.deployable for m in machines)
 
 
 def test_what_a_better_machine_runs_and_another_cannot_is_told_with_what_is_missing(
     machines: tuple[Compared, ...],
 ) -> None:
-    best = machines[1].plan.models[0].tag
+    best = machines[1].models[0].tag
     assert any(text.startswith(f"{best} for chat: ") for text in machines[0].cannot)
     assert any("GiB more" in text for text in machines[0].cannot)
     assert machines[1].cannot == ()
@@ -61,14 +65,15 @@ def test_the_table_fits_the_terminal_and_names_everything(machines: tuple[Compar
 def test_a_machine_that_holds_nothing_says_why() -> None:
     (tiny,) = compare(("ram 1",), HostSettings())
     assert "nothing" in shown(compare(("ram 1", "ram 16"), HostSettings()), 100)
-    assert tiny.plan.problems[0] in comparison_record((tiny,))[0]["problems"]  # type: ignore[operator]
+    assert any(note.startswith("No chat model") for note in tiny.notes)
+    assert tiny.notes[0].split()[0] in shown((tiny,), 100)
 
 
 def test_the_record_is_json_with_all_numbers(machines: tuple[Compared, ...]) -> None:
     record = json.loads(json.dumps(comparison_record(machines)))
     assert [one["machine"] for one in record] == list(MACHINES)
     assert record[1]["bandwidth_gbs"] == 1008
-    assert record[0]["models"][0]["tag"] == machines[0].plan.models[0].tag
+    assert record[0]["models"][0]["tag"] == machines[0].models[0].tag
 
 
 def test_the_same_machine_twice_is_one_column() -> None:
@@ -78,3 +83,32 @@ def test_the_same_machine_twice_is_one_column() -> None:
 def test_a_machine_that_is_not_understood_is_named() -> None:
     with pytest.raises(PlanError, match="rtx-9999"):
         compare(("rtx-4090", "rtx-9999"), HostSettings())
+
+
+def test_apples_machines_are_compared_and_said_not_to_be_deployed() -> None:
+    pc, mac = compare(("rtx-4090, ram 64", "mac-studio-m3-ultra 256"), HostSettings())
+    assert (mac.accelerator, mac.deployable, mac.bandwidth_gbs) == ("metal", False, 819)
+    assert mac.hardware == "Apple M3 Ultra, 256 GiB unified memory"
+    assert NOT_DEPLOYED in " ".join(shown((pc, mac), 120).split())
+    assert NOT_DEPLOYED not in " ".join(shown((pc,), 120).split())
+    talking = mac.models[0]
+    assert talking.gpu_mib > pc.memory_mib
+    assert talking.tokens_per_second is not None
+    assert talking.tokens_per_second < 100
+    assert any(talking.tag in text for text in pc.cannot)
+
+
+@pytest.mark.parametrize(("gib", "share"), [(16, 2 / 3), (36, 2 / 3), (64, 3 / 4), (256, 3 / 4)])
+def test_the_gpu_of_a_mac_gets_a_part_of_the_memory(gib: int, share: float) -> None:
+    name = {16: "m4 16", 36: "m3-max-30-core 36", 64: "m4-pro 64", 256: "m3-ultra 256"}[gib]
+    wanted = read(name)
+    decision = apple.decide(wanted.cards[0], wanted, HostSettings())
+    assert decision.budget.usable == pytest.approx(gib * 1024 * share)
+    taken = sum(c.placement.gpu for c in decision.selection.chosen if c.stays)
+    assert 0 < taken <= gib * 1024 * share
+
+
+def test_a_jetsons_old_driver_is_a_note() -> None:
+    (orin,) = compare(("jetson-agx-orin 64",), HostSettings())
+    assert orin.accelerator == "cpu"
+    assert any("540" in note for note in orin.notes)

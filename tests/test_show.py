@@ -29,7 +29,7 @@ def shown(plan: Plan, width: int) -> str:
 
 
 def with_models(*models: object, **changes: object) -> Plan:
-    return a_plan(models=models, **changes)
+    return a_plan("gpu1", models=models, **changes)
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 200])

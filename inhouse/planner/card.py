@@ -24,7 +24,7 @@ class Card:
     """CUDA compute capability, "8.9"; None from others than NVIDIA and where neither driver nor catalogue tells."""
     unified: bool = False
     """Its memory is the host's RAM."""
-    backend: Literal["cuda", "vulkan"] = "cuda"
+    backend: Literal["cuda", "vulkan", "metal"] = "cuda"
     taken_mib: int = 0
     """What others than Ollama hold of its memory (a display, other programs): in steps of 256 MiB, 0 below 300 MiB."""
     uuid: str = ""

@@ -79,7 +79,7 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
         ollama_sched_spread=decision.layout.spread,
         ollama_fit_target_mib=memory.MARGIN_MIB if budget.cards and decision.fit_target else None,
         replace_existing_ollama=settings.replace_existing_ollama,
-        models=tuple(_planned(c, decision) for c in selection.chosen),
+        models=tuple(planned(c, decision) for c in selection.chosen),
         disk_reserve_mib=settings.disk_reserve_mib,
         min_tokens_per_second=settings.min_tokens_per_second,
         open_webui=webui.planned,
@@ -92,7 +92,7 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
             *machine.reasons,
             *decision.reasons,
             *webui.reasons,
-            *wording.about_host(selection, budget, settings.context_length),
+            *wording.about_host(decision),
         ),
         warnings=(*machine.warnings, *selection.warnings),
         problems=(
@@ -105,12 +105,15 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
     )
 
 
-def _planned(chosen: Chosen, decision: Decision) -> PlannedModel:
+def planned(chosen: Chosen, decision: Decision) -> PlannedModel:
+    """A chosen model as it stands in a plan."""
     model, budget = chosen.model, decision.budget
     use, placed = chosen.use, chosen.placement
     gpus = 1 if model.tag in decision.layout.alone else max(len(budget.cards), 1)
     load = loads(decision.selection.use, gpus).of(model)
     whole = placed.share >= 1
+    gpu_mib = round(load.memory.gpu if whole else placed.gpu)
+    ram_mib = round(load.memory.beside_gpu if whole else placed.ram)
     speed = chosen.speed
     generation = speed.tokens_per_second if speed else None
     return PlannedModel(
@@ -123,8 +126,8 @@ def _planned(chosen: Chosen, decision: Decision) -> PlannedModel:
         weights_mib=round(load.memory.weights + load.memory.projector),
         kv_cache_mib=round(load.memory.kv_cache + load.memory.recurrent),
         compute_mib=round(load.memory.compute),
-        gpu_mib=round(load.memory.gpu if whole else placed.gpu),
-        ram_mib=round(load.memory.beside_gpu if whole else placed.ram),
+        gpu_mib=gpu_mib,
+        ram_mib=ram_mib,
         gpu_share=round(placed.share, 3),
         loaded=chosen.stays,
         tokens_per_second_low=_tenth(generation.low) if generation else None,
@@ -132,7 +135,7 @@ def _planned(chosen: Chosen, decision: Decision) -> PlannedModel:
         tokens_per_second_high=_tenth(generation.high) if generation else None,
         first_token_s=_tenth(speed.first_token_s.likely) if speed else None,
         speed_measured=bool(speed and speed.measured),
-        reason=wording.reason(chosen, decision.selection, budget),
+        reason=wording.reason(chosen, decision, gpu_mib, ram_mib),
     )
 
 

@@ -1,15 +1,15 @@
 """Machines side by side: what each runs, and what it cannot run that another can. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inhouse.catalogue.models import Model
-from inhouse.planner import speed
+from inhouse.planner import apple, speed
 from inhouse.planner.budget import Budget
-from inhouse.planner.choose import decided, make_plan
+from inhouse.planner.choose import decided, make_plan, planned
 from inhouse.planner.explain import runner_up
-from inhouse.planner.hardware import imagined_host, parse
-from inhouse.planner.plan import Plan
+from inhouse.planner.hardware import Wanted, facts_of, imagined_host, read
+from inhouse.planner.plan import PlannedModel
 from inhouse.planner.selection import Needs, Selection, candidates
 from inhouse.settings import HostSettings
 
@@ -20,35 +20,73 @@ class Compared:
 
     text: str
     """As a person named it."""
-    plan: Plan
+    hardware: str
+    accelerator: str
+    """As in `Plan`; "metal" of Apple's machines."""
+    memory_mib: int
+    """The GPUs' memory or the RAM, all of it."""
     bandwidth_gbs: float | None
     """Of the memory that models are read from: one GPU's, or the RAM's (an assumption); None: not known."""
-    cannot: tuple[str, ...]
+    models: tuple[PlannedModel, ...]
+    notes: tuple[str, ...]
+    """Warnings and problems of its plan."""
+    deployable: bool
+    """inhouse can take it to a working service."""
+    cannot: tuple[str, ...] = ()
     """What other machines of the comparison run and this one cannot, each with what is missing."""
 
 
 @dataclass(frozen=True)
 class _Machine:
-    text: str
-    plan: Plan
+    shown: Compared
     needs: Needs
     budget: Budget
     selection: Selection
 
 
 def compare(texts: Sequence[str], settings: HostSettings) -> tuple[Compared, ...]:
-    """Plan for machines of which each is written as for `hardware.parse`.
+    """Plan for machines of which each is written as for `hardware.read`.
 
     Raises:
         PlanError: one of them is not understood.
     """
-    machines = [_planned(text, settings) for text in dict.fromkeys(texts)]
-    return tuple(Compared(m.text, m.plan, _bandwidth(m.budget), tuple(_cannot(m, machines))) for m in machines)
+    machines = [_planned(text, read(text), settings) for text in dict.fromkeys(texts)]
+    return tuple(replace(one.shown, cannot=tuple(_cannot(one, machines))) for one in machines)
 
 
-def _planned(text: str, settings: HostSettings) -> _Machine:
-    host, facts = imagined_host(settings), parse(text)
-    return _Machine(text, make_plan(host, facts), *decided(host, facts))
+def _planned(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
+    if wanted.apple:
+        return _by_apple(text, wanted, settings)
+    host, facts = imagined_host(settings), facts_of(wanted)
+    plan = make_plan(host, facts)
+    needs, budget, selection = decided(host, facts)
+    shown = Compared(
+        text=text,
+        hardware=plan.hardware,
+        accelerator=plan.accelerator,
+        memory_mib=plan.memory_total_mib,
+        bandwidth_gbs=_bandwidth(budget),
+        models=plan.models,
+        notes=(*plan.warnings, *plan.problems),
+        deployable=True,
+    )
+    return _Machine(shown, needs, budget, selection)
+
+
+def _by_apple(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
+    machine = wanted.cards[0]
+    decision = apple.decide(machine, wanted, settings)
+    shown = Compared(
+        text=text,
+        hardware=apple.hardware(machine),
+        accelerator="metal",
+        memory_mib=machine.memory_mib,
+        bandwidth_gbs=machine.bandwidth_gbs,
+        models=tuple(planned(chosen, decision) for chosen in decision.selection.chosen),
+        notes=decision.selection.problems,
+        deployable=False,
+    )
+    return _Machine(shown, decision.needs, decision.budget, decision.selection)
 
 
 def _bandwidth(budget: Budget) -> float | None:
@@ -60,15 +98,15 @@ def _bandwidth(budget: Budget) -> float | None:
 
 def _cannot(machine: _Machine, machines: Sequence[_Machine]) -> Iterator[str]:
     """For each purpose the better models that others run: what this machine lacks for them."""
-    for purpose in machine.needs.settings.purposes:
+    for purpose in machine.needs.purposes:
         mine = next((c.model.quality_for(purpose) for c in machine.selection.chosen if purpose in c.purposes), 0)
         judged = {c.model.tag: c for c in candidates(machine.needs, machine.budget, purpose)}
-        for model in _run_by_others(purpose, machines):
+        for model in _run_by(machines, purpose):
             if model.quality_for(purpose) > mine:
                 other = runner_up(model, judged.get(model.tag), machine.needs, machine.budget)
                 yield f"{model.tag} for {purpose}: {other.sentence}"
 
 
-def _run_by_others(purpose: str, machines: Sequence[_Machine]) -> list[Model]:
+def _run_by(machines: Sequence[_Machine], purpose: str) -> list[Model]:
     found = [c.model for m in machines for c in m.selection.chosen if purpose in c.purposes]
     return list({model.tag: model for model in found}.values())

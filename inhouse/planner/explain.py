@@ -8,12 +8,14 @@ from inhouse.catalogue.models import Model, Purpose
 from inhouse.catalogue.version import version
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
-from inhouse.planner.selection import Candidate, Needs, Selection, candidates, lacking
+from inhouse.planner.selection import Candidate, Chosen, Needs, Selection, candidates, lacking
 from inhouse.settings import HostSettings
-from inhouse.units import gib, rate
+from inhouse.units import gib, listed, rate
 
 SHOWN = 5
 """Runner-ups of one purpose that a person is shown."""
+SLOWER = 0.8
+"""Below this part of the chosen model's speed a better model is said to be slower."""
 SHORTEST_CONTEXT = 2048
 """Tokens below which no context is proposed: a question with its answer hardly fits."""
 
@@ -33,7 +35,7 @@ class RunnerUp:
     @property
     def sentence(self) -> str:
         """All of it, without the tag."""
-        text = ", ".join(self.lacks) or "fits, but is not preferred"
+        text = ", ".join(self.lacks) or "would fit"
         return f"{text}; {self.instead}" if self.instead else text
 
 
@@ -55,28 +57,49 @@ def explain(needs: Needs, budget: Budget, selection: Selection) -> tuple[Explana
 
 
 def _purposes(needs: Needs, selection: Selection) -> tuple[Purpose, ...]:
-    if needs.settings.models is None:
-        return needs.settings.purposes
-    return tuple(dict.fromkeys(p for c in selection.chosen for p in c.model.purposes))
+    """What was asked for, and what pinned models are for."""
+    return tuple(dict.fromkeys((*needs.purposes, *(p for c in selection.chosen if c.pinned for p in c.model.purposes))))
 
 
 def _explained(purpose: Purpose, needs: Needs, budget: Budget, selection: Selection) -> Explanation:
-    chosen = next((c.model for c in selection.chosen if purpose in c.purposes), None)
+    chosen = next((c for c in selection.chosen if purpose in c.purposes), None)
     judged = {c.model.tag: c for c in candidates(needs, budget, purpose)}
     rest = sorted(
-        (m for m in catalogue.models() if purpose in m.purposes and m != chosen),
+        (m for m in catalogue.models() if purpose in m.purposes and not (chosen and m == chosen.model)),
         key=lambda m: (-m.quality_for(purpose), m.file_mib, m.tag),
     )
-    looked_at = [
-        _beside_others(runner_up(model, judged.get(model.tag), needs, budget), purpose, budget, selection)
-        for model in rest
-    ]
+    looked_at = [runner_up(model, judged.get(model.tag), needs, budget) for model in rest]
     if chosen is None:
         return Explanation(purpose, None, tuple(reversed(looked_at)), ())
-    quality = chosen.quality_for(purpose)
-    better = [one for one in looked_at if one.model.quality_for(purpose) > quality]
+    quality = chosen.model.quality_for(purpose)
+    better = [
+        one if one.lacks else replace(one, lacks=(_passed_over(one, chosen, purpose, budget, selection),))
+        for one in looked_at
+        if one.model.quality_for(purpose) > quality
+    ]
     others = [one for one in looked_at if one.model.quality_for(purpose) <= quality]
-    return Explanation(purpose, chosen, tuple(reversed(better)), tuple(others))
+    return Explanation(purpose, chosen.model, tuple(reversed(better)), tuple(others))
+
+
+def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selection) -> str:
+    """Why a better model that would fit if it were alone on the host was not chosen."""
+    model, others = one.model, [c.model for c in selection.chosen if purpose not in c.purposes]
+    left = replace(budget, usable=max(budget.usable - sum(budget.need(m, selection.use) for m in others), 0.0))
+    beside = f" beside {listed([m.tag for m in others])}" if others else ""
+    if one.candidate and (missing := lacking(model, one.candidate.use, left)) > 0:
+        return f"needs {gib(missing)} more{beside}"
+    if (missing := lacking(model, selection.use, left)) > 0:
+        slots = f"{selection.use.parallel} x " if selection.use.parallel > 1 else ""
+        return f"needs {gib(missing)} more at {slots}{selection.use.context_length} tokens{beside}"
+    if further := [p for p in chosen.purposes if p not in model.purposes]:
+        return f"fits, but is not for {listed(further)}, as {chosen.model.tag} is"
+    own, likely = one.candidate and one.candidate.speed, chosen.speed
+    if own and likely and own.tokens_per_second.likely < SLOWER * likely.tokens_per_second.likely:
+        rates = rate(own.tokens_per_second.likely), rate(likely.tokens_per_second.likely)
+        return f"fits, but answers at about {rates[0]} tokens/s, {chosen.model.tag} at {rates[1]}"
+    if len(chosen.purposes) > 1:
+        return f"fits, but over {listed(chosen.purposes)} {chosen.model.tag} is the better one"
+    return f"fits, but {chosen.model.tag} is worth more with its context, speed and memory"
 
 
 def runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: Budget) -> RunnerUp:
@@ -84,18 +107,6 @@ def runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: B
     lacks = tuple(_lacks(model, candidate, needs))
     instead = _instead(model, candidate.use, budget) if candidate and candidate.missing_mib > 0 else None
     return RunnerUp(model, candidate, lacks, instead)
-
-
-def _beside_others(one: RunnerUp, purpose: Purpose, budget: Budget, selection: Selection) -> RunnerUp:
-    """What a model lacks that would fit if it were alone on the host."""
-    if one.lacks or one.candidate is None:
-        return one
-    others = [c.model for c in selection.chosen if purpose not in c.purposes]
-    taken = sum(budget.need(model, selection.use) for model in others)
-    missing = lacking(one.model, one.candidate.use, replace(budget, usable=max(budget.usable - taken, 0.0)))
-    if missing <= 0:
-        return one
-    return replace(one, lacks=(f"needs {gib(missing)} more beside {' and '.join(m.tag for m in others)}",))
 
 
 def _lacks(model: Model, candidate: Candidate | None, needs: Needs) -> Iterator[str]:

@@ -66,7 +66,7 @@ def parse(text: str) -> HostFacts:
             f"{wanted.apple.name} runs macOS; inhouse deploys to Linux. What it would run can be compared with other "
             f"machines. Run: inhouse plan --compare '{text}' rtx-4090"
         )
-    return imagined.facts(wanted.cards, wanted.ram_mib, wanted.disk_mib, wanted.cores)
+    return facts_of(wanted)
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,11 @@ class Wanted:
     def apple(self) -> Gpu | None:
         """A machine that is compared, not deployed to."""
         return next((card for card in self.cards if card.vendor == APPLE), None)
+
+
+def facts_of(wanted: Wanted) -> HostFacts:
+    """What would be true on such a host; of Apple's machines nothing is known."""
+    return imagined.facts(wanted.cards, wanted.ram_mib, wanted.disk_mib, wanted.cores)
 
 
 def read(text: str) -> Wanted:

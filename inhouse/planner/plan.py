@@ -61,7 +61,7 @@ class Plan(BaseModel):
     http_port: int
     https_port: int
 
-    accelerator: Literal["cuda", "vulkan", "cpu"]
+    accelerator: Literal["cuda", "vulkan", "metal", "cpu"]
     """What the models are planned to run on: NVIDIA's GPUs by CUDA, AMD's by Vulkan, or the processor."""
     hardware: str
     """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""

@@ -77,10 +77,11 @@ def candidates(needs: Needs, budget: Budget, purpose: Purpose) -> tuple[Candidat
     Each is seen as if it were alone on the host, at the first context of `needs`, with all of it on the accelerator.
     """
     use = needs.use(needs.contexts[0])
-    return tuple(_judged(model, use, needs, budget) for model in needs.able(purpose))
+    return tuple(judged(model, use, needs, budget) for model in needs.able(purpose))
 
 
-def _judged(model: Model, use: Use, needs: Needs, budget: Budget) -> Candidate:
+def judged(model: Model, use: Use, needs: Needs, budget: Budget) -> Candidate:
+    """One model's verdict on a host, as if it were alone there."""
     load = budget.load(model, use)
     missing = max(lacking(model, use, budget), 0.0)
     expected = None if "embedding" in model.purposes else budget.speed(model, load.use)

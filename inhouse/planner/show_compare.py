@@ -14,44 +14,48 @@ from inhouse.planner.show import context
 from inhouse.units import gib, seconds
 
 NO_PRICE = "Prices change from day to day and are not part of it."
+NOT_DEPLOYED = "compared only: inhouse deploys to Linux"
 
 
 def comparison_view(machines: Sequence[Compared]) -> RenderableType:
     """One column for each machine; one row for what it is, what it runs for each purpose, and what it cannot."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_lines=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("", style="dim", no_wrap=True)
     for machine in machines:
         table.add_column(machine.text, overflow="fold", ratio=1)
     for title, cells in _rows(machines):
-        table.add_row(title, *cells)
+        table.add_row(title, *(Text(cell) for cell in cells))
         table.add_section()
     return Group(table, Text(NO_PRICE, "dim"))
 
 
 def _rows(machines: Sequence[Compared]) -> list[tuple[str, list[str]]]:
-    purposes = dict.fromkeys(p for m in machines for model in m.plan.models for p in model.purposes)
-    return [
-        ("hardware", [m.plan.hardware for m in machines]),
+    purposes = dict.fromkeys(p for m in machines for model in m.models for p in model.purposes)
+    rows = [
+        ("hardware", [m.hardware for m in machines]),
         ("memory", [_memory(m) for m in machines]),
         ("bandwidth", [_bandwidth(m) for m in machines]),
         *((purpose, [_model(m, purpose) for m in machines]) for purpose in purposes),
-        ("cannot", ["\n".join((*m.plan.problems, *m.cannot)) or "-" for m in machines]),
+        ("cannot", ["\n".join(m.cannot) for m in machines]),
+        ("note", ["\n".join((*m.notes, *([] if m.deployable else [NOT_DEPLOYED]))) for m in machines]),
     ]
+    return [(title, [cell or "-" for cell in cells]) for title, cells in rows if any(cells)]
 
 
 def _memory(machine: Compared) -> str:
-    return f"{gib(machine.plan.memory_total_mib)} {'RAM' if machine.plan.accelerator == 'cpu' else 'GPU memory'}"
+    kinds = {"cpu": "RAM", "metal": "unified"}
+    return f"{gib(machine.memory_mib)} {kinds.get(machine.accelerator, 'GPU memory')}"
 
 
 def _bandwidth(machine: Compared) -> str:
     if machine.bandwidth_gbs is None:
         return "not known"
-    assumed = " (assumed)" if machine.plan.accelerator == "cpu" else ""
+    assumed = " (assumed)" if machine.accelerator == "cpu" else ""
     return f"{machine.bandwidth_gbs:.0f} GB/s{assumed}"
 
 
 def _model(machine: Compared, purpose: str) -> str:
-    return next((_lines(m) for m in machine.plan.models if purpose in m.purposes), "nothing")
+    return next((_lines(m) for m in machine.models if purpose in m.purposes), "nothing")
 
 
 def _lines(model: PlannedModel) -> str:
@@ -71,13 +75,14 @@ def comparison_record(machines: Sequence[Compared]) -> list[dict[str, object]]:
     return [
         {
             "machine": m.text,
-            "hardware": m.plan.hardware,
-            "accelerator": m.plan.accelerator,
-            "memory_total_mib": m.plan.memory_total_mib,
+            "hardware": m.hardware,
+            "accelerator": m.accelerator,
+            "memory_mib": m.memory_mib,
             "bandwidth_gbs": m.bandwidth_gbs,
-            "models": [model.model_dump(mode="json") for model in m.plan.models],
+            "models": [model.model_dump(mode="json") for model in m.models],
             "cannot": list(m.cannot),
-            "problems": list(m.plan.problems),
+            "notes": list(m.notes),
+            "deployable": m.deployable,
         }
         for m in machines
     ]

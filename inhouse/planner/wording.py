@@ -1,12 +1,18 @@
 """Sentences and numbers of a plan, as a person reads them."""
 
+from collections.abc import Iterator
+
 from inhouse.facts.model import HostFacts
 from inhouse.planner import machine as machines
 from inhouse.planner.budget import Budget
+from inhouse.planner.decide import Decision
+from inhouse.planner.explain import runner_up
 from inhouse.planner.machine import Machine
+from inhouse.planner.needs import GOAL, LADDER
 from inhouse.planner.plan import PlannedModel
-from inhouse.planner.selection import GOAL, LADDER, Chosen, Selection, lacking
-from inhouse.units import gib, rate
+from inhouse.planner.selection import Chosen, Selection, judged
+from inhouse.planner.speed import Speed
+from inhouse.units import gib, listed, number, rate
 
 
 def hardware(facts: HostFacts, machine: Machine) -> str:
@@ -37,57 +43,89 @@ def tokens_per_second(model: PlannedModel) -> str:
     return f"{rate(low)} to {rate(high)}, likely {rate(likely)}"
 
 
-def reason(chosen: Chosen, selection: Selection, budget: Budget) -> str:
-    """One sentence: why this model, and what the next better one would need."""
-    model, use = chosen.model, selection.use
-    why = "Pinned in the inventory" if chosen.pinned else f"Best model for {' and '.join(chosen.purposes)} that fits"
-    room = min(budget.usable, budget.room(model, use))
-    context = min(use.context_length, model.context_trained)
-    need = budget.need(model, use)
-    text = f"{why}: {need / 1024:.1f} of {gib(room)} {_where(chosen, selection, budget)} at {context} tokens"
-    expected = budget.tokens_per_second(model)
-    if expected and "embedding" not in model.purposes:
-        text += f", about {expected:.0f} tokens/s expected"
-    return f"{text}{_runner_up(chosen, selection, budget)}."
+def reason(chosen: Chosen, decision: Decision, gpu_mib: int, ram_mib: int) -> str:
+    """One sentence: why this model, what it takes, how fast it answers, and what the next better one lacks.
+
+    Args:
+        chosen: the model.
+        decision: of its host.
+        gpu_mib: what the plan says it takes on GPUs.
+        ram_mib: and in RAM.
+    """
+    why = "Pinned in the inventory" if chosen.pinned else f"Best model for {listed(chosen.purposes)} that fits"
+    parts = [f"{_lies(chosen, decision, gpu_mib, ram_mib)} at {chosen.use.context_length} tokens"]
+    if chosen.speed and chosen.purposes != ("embedding",):
+        parts.append(_speed(chosen.speed))
+    return f"{why}: {', '.join(parts)}{_runner_up(chosen, decision)}."
 
 
-def _where(chosen: Chosen, selection: Selection, budget: Budget) -> str:
-    if not budget.cards:
-        return "in RAM"
-    if len(budget.cards) == 1:
-        return "on the GPU"
-    return "on one GPU" if budget.alone(chosen.model, selection.use) else f"on {len(budget.cards)} GPUs"
+def _lies(chosen: Chosen, decision: Decision, gpu_mib: int, ram_mib: int) -> str:
+    share, budget = chosen.placement.share, decision.budget
+    if share <= 0:
+        return f"{gib(ram_mib)} of {gib(budget.ram)} in RAM"
+    if share < 1:
+        return f"{share:.0%} of its layers on the {_gpus(budget)} ({gib(gpu_mib)}) and the rest in RAM ({gib(ram_mib)})"
+    if len(budget.cards) > 1 and chosen.model.tag in decision.layout.alone:
+        largest = max(card.room_mib for card in budget.cards)
+        return f"{gib(gpu_mib)} on one GPU of {as_on_the_box(largest)}"
+    return f"{gib(gpu_mib)} of {gib(budget.usable)} on the {_gpus(budget)}"
 
 
-def _runner_up(chosen: Chosen, selection: Selection, budget: Budget) -> str:
-    """What the next better model lacks; nothing where embeddings are kept small on purpose."""
-    better = chosen.better
+def _gpus(budget: Budget) -> str:
+    return "GPU" if len(budget.cards) == 1 else f"{len(budget.cards)} GPUs"
+
+
+def _speed(speed: Speed) -> str:
+    expected = speed.tokens_per_second
+    if speed.measured:
+        return f"{rate(expected.likely)} tokens/s measured"
+    return f"{rate(expected.low)} to {rate(expected.high)} tokens/s expected"
+
+
+def _runner_up(chosen: Chosen, decision: Decision) -> str:
+    """What stands against the next better model, as `--explain` says it; of embedding models nothing."""
+    better, needs, budget = chosen.better, decision.needs, decision.budget
     if better is None or "embedding" in better.purposes:
         return ""
-    missing = lacking(better, selection.use, budget)
-    if missing > 0:
-        return f"; {better.tag} would need {gib(missing)} more"
-    expected = budget.tokens_per_second(better)
-    if expected is None or budget.cards:
-        return ""
-    thinks = ", which thinks before it answers," if better.thinks else ""
-    return f"; {better.tag}{thinks} would be too slow at {expected:.0f} tokens/s"
+    other = runner_up(better, judged(better, needs.use(needs.contexts[0]), needs, budget), needs, budget)
+    return f"; {better.tag} {other.lacks[0]}" if other.lacks else ""
 
 
-def about_host(selection: Selection, budget: Budget, context_length: int | None) -> tuple[str, ...]:
+def about_host(decision: Decision) -> tuple[str, ...]:
     """Why the host's common settings are as they are."""
-    reasons = []
-    number = len(selection.chosen)
-    use = selection.use
-    if number > 1:
-        some = f"{selection.loaded} of {number} models fit in memory together: the others are loaded in turn."
-        reasons.append("All models fit in memory together." if selection.loaded == number else some)
-    if number and context_length is None:
-        limit = LADDER[-1] if budget.cards else GOAL
-        why = "the longest that fits" if use.context_length < limit else "as far as the planner goes unasked"
-        reasons.append(f"Context {use.context_length} tokens: {why} (context_length sets another).")
-    elif number and context_length and context_length > use.context_length:
-        reasons.append(
-            f"Context {use.context_length} tokens instead of {context_length}: no model here was trained for more."
-        )
-    return tuple(reasons)
+    return (*_in_memory(decision.selection), *_context(decision), *_slots(decision), *_cache(decision))
+
+
+def _in_memory(selection: Selection) -> Iterator[str]:
+    turning = [c.model.tag for c in selection.chosen if not c.stays]
+    if turning:
+        verb = "is" if len(turning) == 1 else "are"
+        yield f"{listed(turning)} {verb} loaded in turn: not all models fit in memory together."
+    elif len(selection.chosen) > 1:
+        yield "All models stay in memory together."
+
+
+def _context(decision: Decision) -> Iterator[str]:
+    asked, planned = decision.needs.settings.context_length, decision.selection.use.context_length
+    if not decision.selection.chosen:
+        return
+    if asked is None:
+        most = LADDER[-1] if decision.budget.cards else GOAL
+        why = "as far as the planner goes unasked" if planned >= most else "more would cost more than it is worth"
+        yield f"Context {planned} tokens: {why} (context_length sets another)."
+    elif asked > planned:
+        yield f"Context {planned} tokens instead of {asked}: no model here was trained for more."
+
+
+def _slots(decision: Decision) -> Iterator[str]:
+    wanted, planned = decision.needs.slots[0], decision.selection.use.parallel
+    if planned < wanted:
+        yield f"{number(planned, 'request')} at a time of {wanted} wanted: more would not fit, the others wait."
+    elif planned > 1:
+        yield f"Each model answers {planned} requests side by side."
+
+
+def _cache(decision: Decision) -> Iterator[str]:
+    kind = decision.selection.use.kv_cache_type
+    if kind != "f16" and decision.needs.settings.kv_cache_type is None:
+        yield f"KV cache in {kind}, which takes half of f16: so a better model or a longer context fits."
