@@ -88,3 +88,11 @@ def test_active_parameters_are_those_that_a_token_reads(row: models.Model) -> No
 
 def is_read(row: models.Model, tensor: Tensor) -> bool:
     return row.architecture.tied or not tensor.name.startswith("token_embd")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda m: m.tag)
+def test_a_gate_is_where_tensors_have_one(row: models.Model) -> None:
+    names = {t.name.split(".", 2)[-1] for t in tensors(row)}
+    wide = {2 * (row.architecture.feed_forward or 0)}
+    fused = {t.shape[1] for t in tensors(row) if t.name.endswith(".ffn_up.weight")} == wide
+    assert row.architecture.gated == (fused or any(n.startswith("ffn_gate") and "inp" not in n for n in names))

@@ -178,11 +178,6 @@ class Model(Row):
         return self.quality[purpose]
 
     @property
-    def rank(self) -> int:
-        """Quality for what it is foremost for."""
-        return self.quality[self.purposes[0]]
-
-    @property
     def kind(self) -> str:
         """Class of size; "embedding" for those."""
         if "embedding" in self.purposes:
