@@ -76,7 +76,7 @@ def _beside(folder: str, made: str) -> Iterator[str]:
     The links lead into another mount of all of /sys, because what they lead to are relative links themselves.
     """
     yield "mkdir -p /run/inhouse-lab/sys"
-    yield "mountpoint -q /run/inhouse-lab/sys || mount --rbind /sys /run/inhouse-lab/sys"
+    yield "mountpoint -q /run/inhouse-lab/sys || mount --bind /sys /run/inhouse-lab/sys"
     yield f'for real in /run/inhouse-lab{folder}/*; do ln -s "$real" "{made}/${{real##*/}}"; done'
     yield f"mount --bind {made} {folder}"
 
