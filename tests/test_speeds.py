@@ -4,22 +4,25 @@ import ast
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import inhouse.smoke
-from inhouse import speeds
+from inhouse import speeds, survey, up
 from inhouse.connection import Connection
-from inhouse.facts.model import Cpu
+from inhouse.console import Progress
+from inhouse.facts.model import Cpu, HostFacts
 from inhouse.inventory import Host, Inventory
 from inhouse.planner.card import Card
 from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
 from inhouse.results import SmokeResult, SmokeTest
 from inhouse.settings import HostSettings
-from inhouse.speeds import NONE, SPEED_TEST, device_name, load, remember
+from inhouse.speeds import NONE, SPEED_TEST, Speeds, device_name, load, remember
 from tests.samples import CHAT, EMBEDDING, a_plan
 
 TAG = CHAT.tag
@@ -206,3 +209,32 @@ def test_order_of_cards_does_not_matter() -> None:
 def test_the_module_can_be_loaded_without_an_inventory() -> None:
     """The planner imports it, and must answer at once."""
     assert not hasattr(speeds, "Inventory")
+
+
+def test_verify_learns_and_the_next_survey_plans_with_it(inventory: Inventory, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned()
+    given: list[Speeds] = []
+
+    def noted(host: Host, facts: HostFacts, fleet: str | None, known: Speeds) -> Plan:
+        given.append(known)
+        return plan
+
+    monkeypatch.setattr(up, "run_smoke_tests", lambda *_, **__: {plan.host: result_of(plan, 87.5)})
+    monkeypatch.setattr(survey, "gather", lambda hosts, on_done: {hosts[0].name: FACTS})
+    monkeypatch.setattr(survey, "make_plan", noted)
+    quiet = Progress(Console(quiet=True))
+    up.verify(inventory, [plan], quiet)
+    survey.survey(inventory, quiet)
+    (known,) = given
+    assert known.of(GPU, TAG) == 87.5
+
+
+def test_a_damaged_file_is_named_while_hosts_are_surveyed(
+    inventory: Inventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey, "gather", lambda hosts, on_done: {})
+    inventory.state_dir.mkdir()
+    (inventory.state_dir / "speeds.json").write_text("{")
+    shown = Console(record=True, width=300, quiet=False, file=StringIO())
+    survey.survey(inventory, Progress(shown))
+    assert "speeds.json cannot be read" in shown.export_text()
