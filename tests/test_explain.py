@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,11 +10,10 @@ from rich.console import Console
 
 from inhouse.catalogue.models import Model, find
 from inhouse.facts.model import HostFacts
-from inhouse.planner.budget import Budget
 from inhouse.planner.choose import decided
-from inhouse.planner.explain import SHOWN, Explanation, RunnerUp, explain, runner_up
+from inhouse.planner.explain import SHOWN, Explanation, RunnerUp, explain, why_not
 from inhouse.planner.hardware import parse
-from inhouse.planner.selection import Needs, candidates
+from inhouse.planner.selection import candidates, lacking
 from inhouse.planner.show_explain import explanation_record, explanation_view
 from tests.hosts_to_plan import card, host
 
@@ -69,18 +69,20 @@ def test_missing_memory_is_the_planners_own_number() -> None:
     assert f"needs {missing / 1024:.1f} GiB more" in about(BIG, found).sentence
 
 
-def squeezed(wanted: str, parallel: int = 1) -> tuple[Needs, Budget]:
-    """A host with exactly the memory that the big model needs when it is run in another way."""
-    needs, budget, _ = decided(host(parallel=parallel), card(98_304))
+def squeezed(wanted: str, **settings: object) -> RunnerUp:
+    """What is said of the big model on a host with exactly the memory that it needs in another way than asked for."""
+    needs, budget, selection = decided(host(**settings), card(98_304))
     use = needs.use(8192)
     other = {
         "q8_0": replace(use, kv_cache_type="q8_0"),
-        "half": replace(use, context_length=4096),
         "both": replace(use, kv_cache_type="q8_0", context_length=4096),
-        "slot": replace(use, parallel=parallel - 1),
+        "slot": replace(use, parallel=use.parallel - 1),
         "none": replace(use, kv_cache_type="q8_0", context_length=1024),
     }[wanted]
-    return needs, replace(budget, usable=budget.need(model(BIG), other) + 1)
+    load = budget.load(model(BIG), other)
+    small = replace(budget, usable=budget.needed(load) + 1, ram=load.beside + 1)
+    assert lacking(model(BIG), use, small) > 0
+    return why_not(model(BIG), "chat", needs, small, replace(selection, chosen=()))
 
 
 @pytest.mark.parametrize(
@@ -88,28 +90,59 @@ def squeezed(wanted: str, parallel: int = 1) -> tuple[Needs, Budget]:
     [
         ("q8_0", "with q8_0 KV it would fit at 8192 tokens"),
         ("both", "with q8_0 KV and a shorter context it would fit at 4096 tokens"),
+        ("slot", "with parallel 3 it would fit at 8192 tokens"),
         ("none", None),
     ],
 )
-def test_a_way_that_would_fit_is_named(wanted: str, says: str | None) -> None:
-    needs, budget = squeezed(wanted)
-    judged = next(c for c in candidates(needs, budget, "chat") if c.model.tag == BIG)
-    assert judged.missing_mib > 0
-    assert runner_up(model(BIG), judged, needs, budget).instead == says
+def test_a_way_that_would_fit_and_was_not_allowed_is_named(wanted: str, says: str | None) -> None:
+    parallel = {"slot": 4}.get(wanted, 1)
+    kind = "q8_0" if wanted == "slot" else "f16"
+    found = squeezed(wanted, context_length=8192, parallel=parallel, kv_cache_type=kind)
+    assert found.instead == says
+    assert found.lacks[0].endswith(" GiB more") or found.lacks[0].endswith(" MiB more")
 
 
-def test_fewer_slots_are_proposed_where_the_cache_cannot_shrink() -> None:
-    needs, budget = squeezed("slot", parallel=4)
-    needs = replace(needs, flash_attention=False)
-    budget = replace(budget, usable=budget.need(model(BIG), replace(needs.use(8192), parallel=3)) + 1)
-    judged = next(c for c in candidates(needs, budget, "chat") if c.model.tag == BIG)
-    assert runner_up(model(BIG), judged, needs, budget).instead == "with parallel 3 it would fit at 8192 tokens"
+def test_what_the_planner_may_do_by_itself_is_no_lack() -> None:
+    found = squeezed("q8_0")
+    assert found.fits == "fits with q8_0 KV"
+    assert found.lacks == ()
+
+
+def test_a_part_in_ram_is_told_with_its_speed() -> None:
+    found = about("qwen3.5:122b", parse("rtx-4090, ram 128"))
+    slow = r"with \d+% of it in RAM too slow: about [\d.]+ tokens/s, 16 wanted since it thinks first"
+    assert re.fullmatch(rf"needs [\d.]+ GiB more; {slow}", found.sentence)
+    assert found.likely is None
+    asked = about("qwen3.5:122b", parse("rtx-4090, ram 128"), min_tokens_per_second=25.0)
+    assert "50 needed since it thinks first" in asked.sentence
+
+
+def test_a_better_model_that_fits_is_told_why_it_was_passed_over() -> None:
+    said = [
+        other.fits
+        for text in ("rtx-3090 x2, ram 128", "rtx-3060, ram 64", "rtx-4060 laptop, ram 32")
+        for one in explained(parse(text), purposes=("chat", "code", "vision", "embedding", "tools")).values()
+        for other in one.better
+        if other.fits
+    ]
+    assert said
+    assert all(re.match(r"fits( with [^,]+)?, but .+", text) for text in said)
+
+
+def test_memory_that_other_models_take_is_told() -> None:
+    for text in ("rtx-4060 laptop, ram 16", "rtx-4090, ram 64"):
+        one = explained(parse(text))["embedding"]
+        chat = explained(parse(text))["chat"].chosen
+        assert chat is not None
+        if beside := [other.sentence for other in one.better if f"more beside {chat.tag}" in other.sentence]:
+            assert all(re.match(r"needs [\d.]+ [GM]iB more", sentence) for sentence in beside)
+            return
+    pytest.fail("no embedding model lacks the memory that a chat model takes")
 
 
 def test_disk_is_told_beside_memory() -> None:
     sentence = about(BIG, parse("rtx-3060, ram 64, disk 20")).sentence
-    assert "GiB more, needs" in sentence
-    assert "GiB more disk" in sentence
+    assert re.match(r"needs [\d.]+ GiB more, needs [\d.]+ GiB more disk", sentence)
 
 
 def test_a_release_that_is_too_old_is_told() -> None:
@@ -134,7 +167,7 @@ def test_a_context_beyond_the_trained_is_told() -> None:
 def test_a_floor_of_speed_is_told_with_both_numbers() -> None:
     sentence = about(BIG, parse("ram 128, cpu 16"), min_tokens_per_second=50.0).sentence
     assert "too slow: about" in sentence
-    assert "50 needed" in sentence
+    assert "100 needed since it thinks first" in sentence
 
 
 def test_a_person_sees_a_few_and_the_number_of_the_rest() -> None:
@@ -155,7 +188,7 @@ def test_a_program_gets_all_of_them() -> None:
     chat = record["chat"]
     assert chat["chosen"] == explanations[0].chosen.tag if explanations[0].chosen else None
     assert [one["tag"] for one in chat["better"]] == [one.model.tag for one in explanations[0].better]
-    assert all(one["lacks"] for one in chat["better"])
+    assert all(one["lacks"] or one["fits"] for one in chat["better"])
     assert any(one["missing_mib"] > 0 for one in chat["better"])
 
 

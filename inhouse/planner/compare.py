@@ -7,10 +7,10 @@ from inhouse.catalogue.models import Model
 from inhouse.planner import apple, speed
 from inhouse.planner.budget import Budget
 from inhouse.planner.choose import decided, make_plan, planned
-from inhouse.planner.explain import runner_up
+from inhouse.planner.explain import why_not
 from inhouse.planner.hardware import Wanted, facts_of, imagined_host, read
 from inhouse.planner.plan import PlannedModel
-from inhouse.planner.selection import Needs, Selection, candidates
+from inhouse.planner.selection import Needs, Selection
 from inhouse.settings import HostSettings
 
 
@@ -100,11 +100,11 @@ def _cannot(machine: _Machine, machines: Sequence[_Machine]) -> Iterator[str]:
     """For each purpose the better models that others run: what this machine lacks for them."""
     for purpose in machine.needs.purposes:
         mine = next((c.model.quality_for(purpose) for c in machine.selection.chosen if purpose in c.purposes), 0)
-        judged = {c.model.tag: c for c in candidates(machine.needs, machine.budget, purpose)}
         for model in _run_by(machines, purpose):
             if model.quality_for(purpose) > mine:
-                other = runner_up(model, judged.get(model.tag), machine.needs, machine.budget)
-                yield f"{model.tag} for {purpose}: {other.sentence}"
+                other = why_not(model, purpose, machine.needs, machine.budget, machine.selection)
+                if other.fits is None:
+                    yield f"{model.tag} for {purpose}: {other.sentence}"
 
 
 def _run_by(machines: Sequence[_Machine], purpose: str) -> list[Model]:

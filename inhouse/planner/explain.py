@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from inhouse.catalogue import models as catalogue
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.catalogue.version import version
+from inhouse.planner import worth
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
-from inhouse.planner.selection import Candidate, Chosen, Needs, Selection, candidates, lacking
+from inhouse.planner.selection import Candidate, Chosen, Needs, Selection, candidates, judged, lacking
 from inhouse.settings import HostSettings
 from inhouse.units import gib, listed, rate
 
@@ -26,16 +27,20 @@ class RunnerUp:
 
     model: Model
     candidate: Candidate | None
-    """Its numbers on this host; None where it was not looked at (it needs another release of Ollama, …)."""
+    """Its numbers on this host; None where it is not allowed here (it needs another release of Ollama, …)."""
     lacks: tuple[str, ...]
-    """What it would have needed, each as the end of a sentence that begins with its tag; empty: nothing."""
-    instead: str | None
-    """With which other settings it would fit: "with q8_0 KV it would fit at 8192 tokens"."""
+    """What it would have needed, each as the end of a sentence that begins with its tag."""
+    instead: str | None = None
+    """In which other way it would run: "with q8_0 KV it would fit at 8192 tokens"."""
+    fits: str | None = None
+    """How it fits if it is alone on the host: "fits", "fits with q8_0 KV"; None if it lacks something."""
+    likely: float | None = None
+    """Tokens/s at which it would then answer; None where that is not known."""
 
     @property
     def sentence(self) -> str:
         """All of it, without the tag."""
-        text = ", ".join(self.lacks) or "would fit"
+        text = ", ".join(self.lacks) or self.fits or "is not looked at"
         return f"{text}; {self.instead}" if self.instead else text
 
 
@@ -53,27 +58,24 @@ class Explanation:
 
 def explain(needs: Needs, budget: Budget, selection: Selection) -> tuple[Explanation, ...]:
     """Say for each purpose of a host what was chosen, and what stands against everything else."""
-    return tuple(_explained(purpose, needs, budget, selection) for purpose in _purposes(needs, selection))
-
-
-def _purposes(needs: Needs, selection: Selection) -> tuple[Purpose, ...]:
-    """What was asked for, and what pinned models are for."""
-    return tuple(dict.fromkeys((*needs.purposes, *(p for c in selection.chosen if c.pinned for p in c.model.purposes))))
+    pinned = (p for c in selection.chosen if c.pinned for p in c.model.purposes)
+    purposes = dict.fromkeys((*needs.purposes, *pinned))
+    return tuple(_explained(purpose, needs, budget, selection) for purpose in purposes)
 
 
 def _explained(purpose: Purpose, needs: Needs, budget: Budget, selection: Selection) -> Explanation:
     chosen = next((c for c in selection.chosen if purpose in c.purposes), None)
-    judged = {c.model.tag: c for c in candidates(needs, budget, purpose)}
+    judgements = {c.model.tag: c for c in candidates(needs, budget, purpose)}
     rest = sorted(
         (m for m in catalogue.models() if purpose in m.purposes and not (chosen and m == chosen.model)),
         key=lambda m: (-m.quality_for(purpose), m.file_mib, m.tag),
     )
-    looked_at = [runner_up(model, judged.get(model.tag), needs, budget) for model in rest]
+    looked_at = [_runner_up(model, judgements.get(model.tag), needs, budget) for model in rest]
     if chosen is None:
         return Explanation(purpose, None, tuple(reversed(looked_at)), ())
     quality = chosen.model.quality_for(purpose)
     better = [
-        one if one.lacks else replace(one, lacks=(_passed_over(one, chosen, purpose, budget, selection),))
+        _passed_over(one, chosen, purpose, budget, selection)
         for one in looked_at
         if one.model.quality_for(purpose) > quality
     ]
@@ -81,73 +83,65 @@ def _explained(purpose: Purpose, needs: Needs, budget: Budget, selection: Select
     return Explanation(purpose, chosen.model, tuple(reversed(better)), tuple(others))
 
 
-def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selection) -> str:
-    """Why a better model that would fit if it were alone on the host was not chosen."""
-    model, others = one.model, [c.model for c in selection.chosen if purpose not in c.purposes]
-    left = replace(budget, usable=max(budget.usable - sum(budget.need(m, selection.use) for m in others), 0.0))
-    beside = f" beside {listed([m.tag for m in others])}" if others else ""
-    if one.candidate and (missing := lacking(model, one.candidate.use, left)) > 0:
-        return f"needs {gib(missing)} more{beside}"
-    if (missing := lacking(model, selection.use, left)) > 0:
-        slots = f"{selection.use.parallel} x " if selection.use.parallel > 1 else ""
-        return f"needs {gib(missing)} more at {slots}{selection.use.context_length} tokens{beside}"
-    if further := [p for p in chosen.purposes if p not in model.purposes]:
-        return f"fits, but is not for {listed(further)}, as {chosen.model.tag} is"
-    own, likely = one.candidate and one.candidate.speed, chosen.speed
-    if own and likely and own.tokens_per_second.likely < SLOWER * likely.tokens_per_second.likely:
-        rates = rate(own.tokens_per_second.likely), rate(likely.tokens_per_second.likely)
-        return f"fits, but answers at about {rates[0]} tokens/s, {chosen.model.tag} at {rates[1]}"
-    if len(chosen.purposes) > 1:
-        return f"fits, but over {listed(chosen.purposes)} {chosen.model.tag} is the better one"
-    return f"fits, but {chosen.model.tag} is worth more with its context, speed and memory"
+def why_not(model: Model, purpose: Purpose, needs: Needs, budget: Budget, selection: Selection) -> RunnerUp:
+    """Say of one model why a host does not run it for a purpose."""
+    allowed = model in needs.able(purpose)
+    candidate = judged(model, needs.use(needs.contexts[0]), needs, budget) if allowed else None
+    one = _runner_up(model, candidate, needs, budget)
+    chosen = next((c for c in selection.chosen if purpose in c.purposes), None)
+    return _passed_over(one, chosen, purpose, budget, selection) if chosen else one
 
 
-def runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: Budget) -> RunnerUp:
-    """Say what a model would have needed on a host."""
-    lacks = tuple(_lacks(model, candidate, needs))
-    instead = _instead(model, candidate.use, budget) if candidate and candidate.missing_mib > 0 else None
-    return RunnerUp(model, candidate, lacks, instead)
-
-
-def _lacks(model: Model, candidate: Candidate | None, needs: Needs) -> Iterator[str]:
-    asked = (*_of_the_model(model, needs.settings), *_of_the_host(model, candidate, needs))
-    yield from asked
-    if not asked and candidate and candidate.why_not:
-        yield candidate.why_not
-
-
-def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
-    """What no other hardware would mend."""
-    if version(model.min_ollama) > version(asked.ollama_version):
-        yield f"needs Ollama {model.min_ollama}"
-    if asked.licences and model.licence not in asked.licences:
-        yield f"licence {model.licence} is not allowed"
-    if unknown := [code for code in asked.languages if code not in model.languages]:
-        yield f"its maker does not name {' and '.join(unknown)}"
-    if "embedding" not in model.purposes and model.context_trained < (asked.context_length or 0):
-        yield f"was trained for {model.context_trained} tokens, {asked.context_length} are asked for"
-
-
-def _of_the_host(model: Model, candidate: Candidate | None, needs: Needs) -> Iterator[str]:
+def _runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: Budget) -> RunnerUp:
+    """Say what a model would have needed if it were alone on the host."""
+    lacks = list(_of_the_model(model, needs.settings))
     if candidate is None:
-        return
-    if candidate.missing_mib > 0:
-        yield f"needs {gib(candidate.missing_mib)} more"
+        return RunnerUp(model, None, tuple(lacks))
     if (over := model.file_mib - needs.disk_mib) > 0:
-        yield f"needs {gib(over)} more disk"
-    floor = needs.settings.min_tokens_per_second
-    if candidate.speed and "embedding" not in model.purposes:
-        likely = candidate.speed.tokens_per_second.likely
-        if likely < floor:
-            yield f"too slow: about {rate(likely)} tokens/s, {rate(floor)} needed"
+        lacks.append(f"needs {gib(over)} more disk")
+    way = _way(model, candidate, needs, budget)
+    if way.missing:
+        lacks.insert(0, f"needs {gib(candidate.missing_mib)} more")
+    elif slow := _slow(model, candidate, way.share, needs, budget):
+        lacks.append(slow)
+    elif candidate.why_not and not lacks and candidate.missing_mib <= 0:
+        lacks.append(candidate.why_not)
+    if lacks:
+        return RunnerUp(model, candidate, tuple(lacks), way.instead)
+    return RunnerUp(model, candidate, (), None, way.words, _likely(model, candidate, way.share, budget))
 
 
-def _instead(model: Model, use: Use, budget: Budget) -> str | None:
-    """The least change of settings with which a model would fit; None if none of these few suffices."""
+@dataclass(frozen=True)
+class _Way:
+    """How a model runs on a host when it is alone there."""
+
+    missing: bool
+    """It does not, in no way that the planner tries."""
+    words: str = "fits"
+    share: float = 1.0
+    """Part of its layers on the accelerator."""
+    instead: str | None = None
+
+
+def _way(model: Model, candidate: Candidate, needs: Needs, budget: Budget) -> _Way:
+    """The first way in which a model fits: as wanted, in another that the planner tries, or in one that it may not."""
+    use, on_gpu = candidate.use, bool(budget.cards)
+    if candidate.missing_mib <= 0:
+        return _Way(False)
+    tried = set(needs.uses(on_gpu))
     for other, words in _alternatives(use):
         if lacking(model, other, budget) <= 0:
-            return f"{words} it would fit at {min(other.context_length, model.context_trained)} tokens"
-    return None
+            if other in tried:
+                return _Way(False, f"fits {words}")
+            return _Way(
+                True, instead=f"{words} it would fit at {min(other.context_length, model.context_trained)} tokens"
+            )
+    placed = budget.place(model, use)
+    if placed is None or "embedding" in model.purposes:
+        return _Way(True)
+    in_ram = f"with {1 - placed.share:.0%} of it in RAM"
+    slow = _slow(model, candidate, placed.share, needs, budget)
+    return _Way(True, instead=f"{in_ram} {slow}") if slow else _Way(False, f"fits {in_ram}", placed.share)
 
 
 def _alternatives(use: Use) -> Iterator[tuple[Use, str]]:
@@ -163,3 +157,61 @@ def _alternatives(use: Use) -> Iterator[tuple[Use, str]]:
         yield replace(use, context_length=half), "with a shorter context"
         if smaller:
             yield replace(smaller, context_length=half), "with q8_0 KV and a shorter context"
+
+
+def _slow(model: Model, candidate: Candidate, share: float, needs: Needs, budget: Budget) -> str | None:
+    """That a model is slower than was asked for, or than a person likes; None if it is not."""
+    likely, wanted = _likely(model, candidate, share, budget), worth.liked(model, needs.wants)
+    if likely is None or likely >= wanted:
+        return None
+    word = "needed" if needs.wants.speed_is_stated else "wanted"
+    thinks = " since it thinks first" if model.thinks else ""
+    return f"too slow: about {rate(likely)} tokens/s, {rate(wanted)} {word}{thinks}"
+
+
+def _likely(model: Model, candidate: Candidate, share: float, budget: Budget) -> float | None:
+    """Tokens/s with a part of the layers on the accelerator; None of embedding models, and where nothing is known."""
+    if "embedding" in model.purposes:
+        return None
+    expected = candidate.speed if share >= 1 else budget.speed(model, candidate.use, share)
+    return expected.tokens_per_second.likely if expected else None
+
+
+def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
+    """What no other hardware would mend."""
+    if version(model.min_ollama) > version(asked.ollama_version):
+        yield f"needs Ollama {model.min_ollama}"
+    if asked.licences and model.licence not in asked.licences:
+        yield f"licence {model.licence} is not allowed"
+    if unknown := [code for code in asked.languages if code not in model.languages]:
+        yield f"its maker does not name {listed(unknown)}"
+    if "embedding" not in model.purposes and model.context_trained < (asked.context_length or 0):
+        yield f"was trained for {model.context_trained} tokens, {asked.context_length} are asked for"
+
+
+def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selection) -> RunnerUp:
+    """Why a better model was not chosen that would fit if it were alone on the host."""
+    if one.fits is None or one.candidate is None:
+        return one
+    others = [c.model for c in selection.chosen if purpose not in c.purposes]
+    left = replace(budget, usable=max(budget.usable - sum(budget.need(m, selection.use) for m in others), 0.0))
+    beside = f" beside {listed([m.tag for m in others])}" if others else ""
+    if one.fits == "fits" and (missing := lacking(one.model, one.candidate.use, left)) > 0:
+        return replace(one, lacks=(f"needs {gib(missing)} more{beside}",), fits=None)
+    if one.fits == "fits" and (missing := lacking(one.model, selection.use, left)) > 0:
+        slots = f"{selection.use.parallel} x " if selection.use.parallel > 1 else ""
+        at = f"{slots}{selection.use.context_length} tokens"
+        return replace(one, lacks=(f"needs {gib(missing)} more at {at}{beside}",), fits=None)
+    return replace(one, fits=f"{one.fits}, but {_worth_less(one.model, one.likely, chosen)}")
+
+
+def _worth_less(model: Model, likely: float | None, chosen: Chosen) -> str:
+    """What the planner holds against a better model that fits."""
+    if further := [p for p in chosen.purposes if p not in model.purposes]:
+        return f"is not for {listed(further)}, as {chosen.model.tag} is"
+    theirs = chosen.speed.tokens_per_second.likely if chosen.speed else None
+    if likely and theirs and likely < SLOWER * theirs:
+        return f"answers at about {rate(likely)} tokens/s, {chosen.model.tag} at {rate(theirs)}"
+    if len(chosen.purposes) > 1:
+        return f"over {listed(chosen.purposes)} {chosen.model.tag} is the better one"
+    return f"{chosen.model.tag} is worth more with its context, speed and memory"

@@ -58,6 +58,7 @@ def _record(other: RunnerUp, one: Explanation) -> dict[str, object]:
         "quality": other.model.quality_for(one.purpose),
         "lacks": list(other.lacks),
         "instead": other.instead,
+        "fits": other.fits,
         "need_mib": round(seen.need_mib) if seen else None,
         "room_mib": round(seen.room_mib) if seen else None,
         "missing_mib": round(seen.missing_mib) if seen else None,

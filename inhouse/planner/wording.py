@@ -6,11 +6,12 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner import machine as machines
 from inhouse.planner.budget import Budget
 from inhouse.planner.decide import Decision
-from inhouse.planner.explain import runner_up
+from inhouse.planner.explain import why_not
+from inhouse.planner.loads import slots
 from inhouse.planner.machine import Machine
 from inhouse.planner.needs import GOAL, LADDER
 from inhouse.planner.plan import PlannedModel
-from inhouse.planner.selection import Chosen, Selection, judged
+from inhouse.planner.selection import Chosen, Selection
 from inhouse.planner.speed import Speed
 from inhouse.units import gib, listed, number, rate
 
@@ -84,10 +85,11 @@ def _speed(speed: Speed) -> str:
 
 def _runner_up(chosen: Chosen, decision: Decision) -> str:
     """What stands against the next better model, as `--explain` says it; of embedding models nothing."""
-    better, needs, budget = chosen.better, decision.needs, decision.budget
+    better = chosen.better
     if better is None or "embedding" in better.purposes:
         return ""
-    other = runner_up(better, judged(better, needs.use(needs.contexts[0]), needs, budget), needs, budget)
+    purpose = next(p for p in better.purposes if p in chosen.purposes)
+    other = why_not(better, purpose, decision.needs, decision.budget, decision.selection)
     return f"; {better.tag} {other.lacks[0]}" if other.lacks else ""
 
 
@@ -119,10 +121,17 @@ def _context(decision: Decision) -> Iterator[str]:
 
 def _slots(decision: Decision) -> Iterator[str]:
     wanted, planned = decision.needs.slots[0], decision.selection.use.parallel
+    talking = [c.model for c in decision.selection.chosen if c.purposes != ("embedding",)]
+    single = [model.tag for model in talking if slots(model, wanted) < wanted]
+    if single:
+        verb = "answers" if len(single) == 1 else "answer"
+        yield f"{listed(single)} {verb} one request at a time, whatever is set: of {wanted}, the others wait."
+    if len(single) == len(talking):
+        return
     if planned < wanted:
         yield f"{number(planned, 'request')} at a time of {wanted} wanted: more would not fit, the others wait."
     elif planned > 1:
-        yield f"Each model answers {planned} requests side by side."
+        yield f"Each request of {planned} that are answered side by side has a context of its own."
 
 
 def _cache(decision: Decision) -> Iterator[str]:
