@@ -1,26 +1,69 @@
 """How much memory a model takes: pure arithmetic, MiB in and out.
 
 Two estimators live side by side, as they do in Ollama. `estimate` follows llama.cpp, which decides how many layers go
-to the GPU; `predicted` follows Ollama's own cruder rule, which decides between one GPU and all of them. docs/planner.md
-explains every formula and gives its source; the published points they were checked against are tests.
+to the GPU; `predicted` follows Ollama's own cruder rule, which decides between one GPU and all of them, and `batch`.
+docs/memory.md explains every formula and gives its source; docs/oracle.md compares them with the engine.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
-from inhouse.catalogue.models import KvLayers, Model, RecurrentLayers
+from inhouse.catalogue.models import Architecture, KvLayers, RecurrentLayers
+from inhouse.planner import compute
 
 MARGIN_MIB = 1024
 """What llama.cpp leaves free on every GPU (LLAMA_ARG_FIT_TARGET); it covers the CUDA context too (300 to 600 MiB)."""
 SINGLE_GPU_SHARE = 0.8
 """Ollama takes one GPU alone if its prediction is at most this part of the GPU's free memory."""
-ACTIVATIONS_MIB = 100
-"""Compute buffers beyond those that grow with batch and context; an upper bound over the logs seen."""
+DRAFT_TOKENS = 4
+"""Tokens that Ollama lets a model with draft layers guess ahead (draft_num_predict)."""
 
-BYTES_PER_ELEMENT = {"f32": 4.0, "f16": 2.0, "q8_0": 34 / 32, "q4_0": 18 / 32}
+BYTES_PER_ELEMENT = {
+    "f32": 4.0,
+    "f16": 2.0,
+    "bf16": 2.0,
+    "q8_0": 34 / 32,
+    "q5_1": 24 / 32,
+    "q5_0": 22 / 32,
+    "q4_1": 20 / 32,
+    "q4_0": 18 / 32,
+    "iq4_nl": 18 / 32,
+}
 """Size of one element of the KV cache, block scales included."""
+TABLE_TWICE = frozenset({"gemma3n", "gemma4"})
+"""llama.cpp makes their output layer first: a tied table is in RAM twice where a model is loaded without mmap."""
 
 _STATE_BYTES = 4
 _CELLS_PER_PAGE = 256
+_TOKEN_BYTES, _PIECE_BYTES = 45, 25
+"""A token in a file's metadata: its text, its type, and its share of the merges, which sentence pieces lack."""
+_BATCHES = (2048, 1024, 512)
+_ENOUGH = {2048: (0.60, 2048), 1024: (0.75, 768), 512: (1.0, 0)}
+"""For each batch the most that the prediction may be of what is available, and the MiB it wants beside it."""
+
+
+class Described(Protocol):
+    """What an estimate needs to know: a row of the catalogue, or what a file's header says."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """The numbers that decide memory."""
+
+    @property
+    def file_mib(self) -> float:
+        """Everything a pull fetches."""
+
+    @property
+    def projector_mib(self) -> float:
+        """Of it the vision part."""
+
+    @property
+    def context_trained(self) -> int:
+        """Tokens."""
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """ "embedding" is what matters here."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +77,8 @@ class Use:
     flash_attention: bool = True
     batch: int | None = None
     """Tokens handled in one step; None: what Ollama starts from, which is an upper bound of what it ends at."""
+    draft_tokens: int = DRAFT_TOKENS
+    """Tokens guessed ahead by a model that has draft layers; 0: none, and those layers are not loaded."""
 
 
 @dataclass(frozen=True)
@@ -43,13 +88,22 @@ class Memory:
     weights: float
     """Without the vision part; the token-embedding table is in it once."""
     embedding: float
-    """The token-embedding table, which stays in the host's RAM."""
+    """The tables of tokens, positions and each block's own vectors, which stay in the host's RAM."""
     output_copy: float
-    """A second copy of that table on the GPU, where it is the output layer too."""
+    """A second copy of the token table on the GPU, where it is the output layer too."""
     kv_cache: float
     recurrent: float
     compute: float
+    """Compute buffers on GPUs, all of them together."""
     projector: float
+    compute_cpu: float
+    """Compute buffers without a GPU."""
+    compute_host: float
+    """Compute buffers in RAM beside GPUs."""
+    table_copy: float
+    """What some architectures hold twice on the CPU."""
+    experts: float
+    """Of the weights those that lie in experts; llama.cpp leaves these in RAM first when a GPU is too small."""
 
     @property
     def gpu(self) -> float:
@@ -60,47 +114,95 @@ class Memory:
     @property
     def beside_gpu(self) -> float:
         """In the host's RAM when every layer is on the GPU."""
-        return self.embedding
+        return self.embedding + self.compute_host
 
     @property
     def cpu(self) -> float:
         """In the host's RAM when there is no GPU."""
-        return self.weights + self.kv_cache + self.recurrent + self.compute + self.projector
+        loaded = self.weights + self.table_copy + self.projector
+        return loaded + self.kv_cache + self.recurrent + self.compute_cpu
 
     @property
     def vision_reserve(self) -> float:
         """Free memory that a vision model wants beyond what it uses: the vision part is reserved for twice."""
         return self.projector
 
+    def partly(self, share: float) -> tuple[float, float]:
+        """On the GPU and in RAM, when that share of the layers is on the GPU and the rest in RAM.
 
-def estimate(model: Model, use: Use, gpus: int = 1) -> Memory:
+        Layers are taken as equally large, each with its cache; the output layer goes to the GPU with the first ones.
+        """
+        in_layers = self.weights - self.embedding + self.kv_cache + self.recurrent
+        fixed = self.compute + self.projector + self.output_copy
+        return fixed + share * in_layers, self.beside_gpu + (1 - share) * in_layers
+
+    def experts_in_ram(self) -> tuple[float, float]:
+        """On the GPU and in RAM, when every expert stays in RAM and everything else is on the GPU."""
+        return self.gpu - self.experts, self.beside_gpu + self.experts
+
+
+def estimate(model: Described, use: Use, gpus: int = 1) -> Memory:
     """Estimate the memory of a model.
 
     Args:
-        model: a row of the catalogue.
+        model: a row of the catalogue, or a file's header.
         use: context, slots and cache; a context above the trained one is cut to it, as Ollama does.
-        gpus: number of GPUs it is spread over.
+        gpus: number of GPUs it is spread over, every layer on one of them.
     """
     a = model.architecture
-    context = min(use.context_length, model.context_trained)
-    slots = 1 if "embedding" in model.purposes else use.parallel
-    batch = use.batch or first_batch(model, context, slots)
+    context, slots = min(use.context_length, model.context_trained), _slots(model, use)
+    step = use.batch or first_batch(model, context, slots)
+    drafts = use.draft_tokens if a.draft_blocks else 0
+    work = compute.Batch(step, slots, _masks(a, context, step), use.flash_attention)
+    found = compute.buffers(a, work, gpus)
+    second = compute.drafting(a, work) if drafts else 0.0
+    weights = file_weights(model, drafts > 0)
+    tables = tables_mib(a)
     return Memory(
-        weights=model.file_mib - model.projector_mib,
-        embedding=a.embedding_mib,
-        output_copy=a.embedding_mib if a.tied else 0.0,
-        kv_cache=sum(kv_cache(k, context, slots, use.kv_cache_type, batch) for k in a.kv),
-        recurrent=recurrent(a.recurrent, slots) if a.recurrent else 0.0,
-        compute=compute(model, context, slots, batch, use.flash_attention, gpus),
+        weights=weights,
+        embedding=tables,
+        output_copy=a.embedding_mib if a.tied and a.kv else 0.0,
+        kv_cache=kv_caches(a, context, slots, use.kv_cache_type, step, a.draft_blocks if drafts else 0),
+        recurrent=recurrent(a.recurrent, slots) * (1 + drafts) if a.recurrent else 0.0,
+        compute=found.gpu + second,
         projector=model.projector_mib,
+        compute_cpu=found.cpu + second,
+        compute_host=found.host + second,
+        table_copy=a.embedding_mib if a.tied and a.name in TABLE_TWICE else 0.0,
+        experts=(weights - tables) * _expert_share(a),
     )
+
+
+def file_weights(model: Described, with_drafts: bool) -> float:
+    """Weights of a file: without vision part, vocabulary and, where they are not loaded, draft layers."""
+    a = model.architecture
+    pieces = not a.kv or (a.name or "").startswith("gemma")
+    loaded = model.file_mib - model.projector_mib - a.vocabulary * (_PIECE_BYTES if pieces else _TOKEN_BYTES) / 2**20
+    if with_drafts or not a.draft_blocks:
+        return loaded
+    outside = tables_mib(a) + (0.0 if a.tied else a.vocabulary * a.embedding * (a.output_bits or 6.5625) / 8 / 2**20)
+    return loaded - (loaded - outside) * a.draft_blocks / (a.blocks + a.draft_blocks)
+
+
+def tables_mib(a: Architecture) -> float:
+    """Tables that are only looked up in: of tokens, of positions, of each block's own vectors."""
+    per_layer = a.vocabulary * a.blocks * a.per_layer_input * (a.per_layer_bits or a.embedding_bits) / 8 / 2**20
+    return a.embedding_mib + per_layer + a.positions * a.embedding * 4 / 2**20
+
+
+def kv_caches(a: Architecture, context: int, slots: int, cache_type: str, batch: int, drafts: int = 0) -> float:
+    """KV cache of all layers, draft layers included: these stay at 16 bits, since Ollama sets the others' type only."""
+    total = sum(kv_cache(kind, context, slots, cache_type, batch) for kind in a.kv)
+    if drafts and a.kv:
+        widest = next((kind for kind in a.kv if kind.window is None), a.kv[0])
+        total += kv_cache(widest, context, slots, "f16", batch) * drafts / widest.layers
+    return total
 
 
 def kv_cache(layers: KvLayers, context: int, slots: int, cache_type: str, batch: int) -> float:
     """KV cache of the layers of one kind; each slot has its own cells, in pages of 256."""
-    cells = _pages(min(context, layers.window + batch) if layers.window else context)
     value_dim = layers.dim if layers.value_dim is None else layers.value_dim
-    elements = layers.layers * cells * slots * layers.heads * (layers.dim + value_dim)
+    elements = layers.layers * _cells(layers, context, batch) * slots * layers.heads * (layers.dim + value_dim)
     return elements * BYTES_PER_ELEMENT[cache_type] / 2**20
 
 
@@ -111,20 +213,7 @@ def recurrent(layers: RecurrentLayers, slots: int) -> float:
     return layers.layers * slots * (convolution + state) * _STATE_BYTES / 2**20
 
 
-def compute(model: Model, context: int, slots: int, batch: int, flash_attention: bool, gpus: int = 1) -> float:
-    """Compute buffers, all GPUs together: the attention mask (once in 32 and once in 16 bits) and activations.
-
-    Spread over several GPUs, inputs are kept for a pipeline: one log of two GPUs shows five copies of the mask.
-    """
-    a = model.architecture
-    mask = batch * _pages(context) * slots * 6 / 2**20
-    copies = 1 if gpus == 1 else 3 + gpus
-    activations = ACTIVATIONS_MIB + batch * a.embedding * 32 / 2**20
-    scores = 0.0 if flash_attention else 4 * a.heads * _pages(context) * batch / 2**20
-    return mask * copies + activations * gpus + scores
-
-
-def first_batch(model: Model, context: int, slots: int) -> int:
+def first_batch(model: Described, context: int, slots: int) -> int:
     """The batch Ollama starts from; it steps down when memory is short, so this is the most it can be."""
     if "embedding" in model.purposes:
         return min(2048, context)
@@ -132,17 +221,68 @@ def first_batch(model: Model, context: int, slots: int) -> int:
     return 2048 if tokens > 32768 else 1024 if tokens > 4096 else 512
 
 
-def predicted(model: Model, context_length: int, parallel: int) -> float:
+def batch(model: Described, use: Use, available: float, smallest_gpu: float | None = None) -> int:
+    """The batch Ollama ends at.
+
+    Args:
+        model: a row of the catalogue, or a file's header.
+        use: a batch set in it is taken as it is.
+        available: free memory of the GPUs that were chosen, or of the host without one. MiB.
+        smallest_gpu: memory of the smallest CUDA GPU, if there is one. MiB.
+    """
+    context, slots = min(use.context_length, model.context_trained), _slots(model, use)
+    first = use.batch or first_batch(model, context, slots)
+    if use.batch or "embedding" in model.purposes:
+        return first
+    if not use.flash_attention and smallest_gpu is not None:
+        return 256 if context * slots > 4096 and smallest_gpu <= 8192 else 512
+    wanted, limit = predicted(model, context, slots), SINGLE_GPU_SHARE * available
+    for size in _BATCHES:
+        share, beside = _ENOUGH[size]
+        if size <= first and wanted <= min(limit, share * available) and beside <= limit - wanted:
+            return size
+    return _BATCHES[-1]
+
+
+def predicted(model: Described, context_length: int, parallel: int) -> float:
     """Ollama's own prediction of a model's memory, with all its simplifications.
 
-    It takes every layer for full attention with heads of embedding/heads elements in 16 bits, and the file as it is.
+    It takes every layer for full attention with heads of embedding/heads elements in 16 bits, and the model's file as
+    it is: a vision part in a file of its own is not seen.
     """
     a = model.architecture
     kv_heads = min((k.heads for k in a.kv), default=1)
     context = min(context_length, model.context_trained) * parallel
-    cache = 2 * a.blocks * kv_heads * (a.embedding // a.heads) * context * 2 / 2**20
-    return model.file_mib + cache
+    blocks = a.blocks + a.draft_blocks
+    cache = 2 * blocks * kv_heads * (a.embedding // a.heads) * context * 2 / 2**20
+    return model.file_mib - (0 if a.vision_inline else model.projector_mib) + cache
 
 
-def _pages(cells: int) -> int:
+def _slots(model: Described, use: Use) -> int:
+    return 1 if "embedding" in model.purposes else use.parallel
+
+
+def _expert_share(a: Architecture) -> float:
+    """Part of the layers' weights that lies in experts."""
+    e = a.experts
+    if e is None:
+        return 0.0
+    h = a.embedding
+    in_experts = (a.blocks - e.dense_blocks) * e.count * e.matrices * h * e.feed_forward
+    attention = sum(k.layers * h * k.dim * (2 * a.heads + 2 * k.heads) for k in a.kv)
+    mixing = a.recurrent.layers * h * 4 * a.recurrent.inner if a.recurrent else 0
+    shared = (a.blocks - e.dense_blocks) * e.matrices * h * e.shared_feed_forward
+    dense = e.dense_blocks * 3 * h * (a.feed_forward or 0)
+    return in_experts / (in_experts + attention + mixing + shared + dense + a.vocabulary * h)
+
+
+def _masks(a: Architecture, context: int, batch: int) -> tuple[int, ...]:
+    """Cells of each mask: layers with a window share one, all others another; an encoder sees its batch."""
+    if not a.kv:
+        return (batch,)
+    return tuple({kind.window is None: _cells(kind, context, batch) for kind in a.kv}.values())
+
+
+def _cells(kind: KvLayers, context: int, batch: int) -> int:
+    cells = min(context, kind.window + batch) if kind.window else context
     return -(-cells // _CELLS_PER_PAGE) * _CELLS_PER_PAGE

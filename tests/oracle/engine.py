@@ -35,8 +35,14 @@ class Sizes:
         return self.model + self.kv_cache + self.recurrent + self.compute
 
 
-def measure(server: Path, file: Path, arguments: Sequence[str], dry: bool = True,
-            environment: dict[str, str] | None = None) -> Sizes:
+def measure(
+    server: Path,
+    file: Path,
+    arguments: Sequence[str],
+    dry: bool = True,
+    graphs: int = 1,
+    environment: dict[str, str] | None = None,
+) -> Sizes:
     """Start the server, read its sizes, and end it.
 
     Args:
@@ -45,26 +51,30 @@ def measure(server: Path, file: Path, arguments: Sequence[str], dry: bool = True
         arguments: as Ollama gives them.
         dry: only plan. llama.cpp builds model, caches and graph without allocating anything before it loads for real,
             to see what fits ("fit"); sizes are the same, and a 70B with 128k tokens needs no memory.
+        graphs: graphs that are planned: a second one where tokens are guessed ahead.
         environment: of the server.
     """
     command = [str(server), "-m", str(file), "--port", "0", "--host", "127.0.0.1", "--offline", "--no-webui"]
     command += ["-fit", "on" if dry else "off", "--no-repack", "--no-warmup", "-v", *arguments]
     sizes = Sizes()
     tail: list[str] = []
+    wanted = graphs
     with _lines(command, environment) as lines:
         for line in lines:
             tail = [*tail[-15:], line]
-            if _read(line, sizes, dry):
-                return sizes
+            if _read(line, sizes, dry, weights=graphs == wanted):
+                wanted -= 1
+                if not wanted:
+                    return sizes
     raise EngineRefuses(f"{file.name}: llama-server ended:\n{''.join(tail)}")
 
 
-def _read(line: str, sizes: Sizes, dry: bool) -> bool:
-    """Take what a line says; True: it was the last of interest."""
+def _read(line: str, sizes: Sizes, dry: bool, weights: bool) -> bool:
+    """Take what a line says; True: it was the last of one graph. Graphs share their weights: those count once."""
     if found := BUFFER.search(line):
         device, kind, mib = found[1], found[2], float(found[3])
         sizes.devices[kind, device] = sizes.devices.get((kind, device), 0.0) + mib
-        if kind == "compute":
+        if kind in ("compute", "output"):
             sizes.compute += mib
         if kind == "model" and not dry:
             sizes.model += mib
@@ -76,7 +86,7 @@ def _read(line: str, sizes: Sizes, dry: bool) -> bool:
     elif "build" in line and (found := BUILD.search(line)):
         sizes.build = int(found[1])
     elif dry and "common_memory_breakdown_print" in line and (found := BREAKDOWN.search(line)):
-        sizes.model += float(found[3])
+        sizes.model += float(found[3]) if weights else 0.0
         return "Host" in found[1]
     return not dry and "graph: nodes" in line
 

@@ -15,6 +15,8 @@ from inhouse.catalogue.models import Architecture, KvLayers
 from tests.oracle import recipe, sparse
 from tests.oracle.sparse import Tensor, Value
 
+OLLAMAS_NAMES = {"gptoss": "gpt-oss"}
+"""Ollama's files name some architectures differently, and its llama.cpp is patched to know them."""
 RECURRENT = "recurrent"
 NOTHING = "nothing"
 
@@ -32,7 +34,7 @@ class Model:
     def name(self) -> str:
         """llama.cpp's name of the architecture."""
         assert self.architecture.name is not None
-        return self.architecture.name
+        return OLLAMAS_NAMES.get(self.architecture.name, self.architecture.name)
 
 
 class Layout:
@@ -45,7 +47,7 @@ class Layout:
         self.kinds = kinds(model)
         a = self.a
         self.metadata |= {
-            ".context_length": model.context_trained,
+            ".context_length": a.positions or model.context_trained,
             ".embedding_length": a.embedding,
             ".block_count": a.blocks + a.draft_blocks,
             ".feed_forward_length": self.ff,
@@ -93,9 +95,7 @@ class Layout:
         a = self.a
         experts = a.experts.count if a.experts else 0
         if kind is None:
-            kind = recipe.tensor_type(
-                name, shape[0], self.model.quantization, block or 0, a.blocks, a.tied, experts
-            )
+            kind = recipe.tensor_type(name, shape[0], self.model.quantization, block or 0, a.blocks, a.tied, experts)
         prefix = "" if block is None else f"blk.{block}."
         self.tensors.append(Tensor(f"{prefix}{name}.weight", shape, kind))
 
@@ -109,8 +109,17 @@ class Layout:
         if not a.tied:
             self.matrix("output", a.embedding, a.vocabulary)
 
-    def qkv(self, block: int, *, gated: bool = False, bias: bool = False, fused: bool = False, norm: bool = False,
-            output_bias: bool = False, kv: KvLayers | None = None) -> None:
+    def qkv(
+        self,
+        block: int,
+        *,
+        gated: bool = False,
+        bias: bool = False,
+        fused: bool = False,
+        norm: bool = False,
+        output_bias: bool = False,
+        kv: KvLayers | None = None,
+    ) -> None:
         """Matrices of attention.
 
         Args:
@@ -141,8 +150,9 @@ class Layout:
             self.vector(f"blk.{block}.attn_q_norm.weight", kv.dim)
             self.vector(f"blk.{block}.attn_k_norm.weight", kv.dim)
 
-    def feed_forward(self, block: int, *, gate: bool = True, fused: bool = False, bias: bool = False,
-                     size: int | None = None) -> None:
+    def feed_forward(
+        self, block: int, *, gate: bool = True, fused: bool = False, bias: bool = False, size: int | None = None
+    ) -> None:
         """The dense feed-forward part."""
         a, ff = self.a, size or self.ff
         if gate and not fused:
@@ -290,6 +300,8 @@ def qwen3(x: Layout) -> None:
     x.ends()
     if x.a.experts:
         x.expert_numbers()
+    if "pooling" in x.model.extra:
+        x.metadata[".pooling_type"] = x.model.extra["pooling"]
     if x.model.name.startswith("qwen3vl"):
         x.metadata |= {".rope.dimension_sections": [24, 20, 20, 0], ".n_deepstack_layers": 3}
     for block in range(x.a.blocks):
@@ -441,6 +453,19 @@ def qwen35(x: Layout) -> None:
             x.norms(block, "nextn.enorm", "nextn.hnorm", "nextn.shared_head_norm")
 
 
+def qwen3next(x: Layout) -> None:
+    """Qwen 3 Next: as Qwen 3.5 with experts, but two of its small matrices are one."""
+    qwen35(x)
+    merged: list[Tensor] = []
+    for tensor in x.tensors:
+        if tensor.name.endswith("ssm_beta.weight"):
+            width, heads = tensor.shape
+            merged.append(Tensor(tensor.name.replace("ssm_beta", "ssm_ba"), (width, 2 * heads), tensor.kind))
+        elif not tensor.name.endswith("ssm_alpha.weight"):
+            merged.append(tensor)
+    x.tensors = merged
+
+
 def granite_hybrid(x: Layout) -> None:
     """Granite 4: Mamba-2 layers and a few of attention, each followed by a feed-forward part."""
     a = x.a
@@ -490,16 +515,29 @@ def nemotron_h(x: Layout) -> None:
 
 
 def deepseek2(x: Layout) -> None:
-    """DeepSeek 2, 3 and what is built like them: MLA, experts after dense blocks."""
+    """DeepSeek 2, 3 and what is built like them: MLA, experts after dense blocks.
+
+    Files from before April 2025 hold keys and values of every head in one tensor, and are run without MLA.
+    """
     a, e, extra = x.a, x.a.experts, x.model.extra
     assert e is not None
     latent, rope, nope, value = (extra[n] for n in ("kv_lora_rank", "rope", "nope", "value"))
+    mla = a.kv[0].value_dim == 0
+    if mla:
+        x.metadata |= {
+            ".attention.head_count_kv": 1,
+            ".attention.key_length": latent + rope,
+            ".attention.value_length": latent,
+            ".attention.key_length_mla": nope + rope,
+            ".attention.value_length_mla": value,
+        }
+    else:
+        x.metadata |= {
+            ".attention.head_count_kv": a.heads,
+            ".attention.key_length": nope + rope,
+            ".attention.value_length": value,
+        }
     x.metadata |= {
-        ".attention.head_count_kv": 1,
-        ".attention.key_length": latent + rope,
-        ".attention.value_length": latent,
-        ".attention.key_length_mla": nope + rope,
-        ".attention.value_length_mla": value,
         ".attention.kv_lora_rank": latent,
         ".rope.dimension_count": rope,
         ".leading_dense_block_count": e.dense_blocks,
@@ -523,8 +561,11 @@ def deepseek2(x: Layout) -> None:
             x.matrix("attn_q", a.embedding, a.heads * (nope + rope), block=block)
         x.matrix("attn_kv_a_mqa", a.embedding, latent + rope, block=block)
         x.vector(f"blk.{block}.attn_kv_a_norm.weight", latent)
-        x.matrix("attn_k_b", nope, latent, a.heads, block=block)
-        x.matrix("attn_v_b", latent, value, a.heads, block=block)
+        if mla:
+            x.matrix("attn_k_b", nope, latent, a.heads, block=block)
+            x.matrix("attn_v_b", latent, value, a.heads, block=block)
+        else:
+            x.matrix("attn_kv_b", latent, a.heads * (nope + value), block=block)
         x.matrix("attn_output", a.heads * value, a.embedding, block=block)
         if block < e.dense_blocks:
             x.feed_forward(block)
@@ -644,6 +685,7 @@ LAYOUTS: Mapping[str, Callable[[Layout], None]] = {
     "phi3": phi3,
     "qwen35": qwen35,
     "qwen35moe": qwen35,
+    "qwen3next": qwen3next,
     "granitehybrid": granite_hybrid,
     "nemotron_h": nemotron_h,
     "nemotron_h_moe": nemotron_h,
@@ -664,5 +706,6 @@ def write(path: Path, model: Model) -> int:
     """Write a model's file; return the bytes of its tensors."""
     layout = Layout(model)
     LAYOUTS[model.name](layout)
-    words = sparse.word_pieces if "bert" in model.name else sparse.vocabulary
-    return sparse.write(path, model.name, layout.metadata | words(model.architecture.vocabulary), layout.tensors)
+    size = model.architecture.vocabulary
+    words = sparse.word_pieces(size) if "bert" in model.name else sparse.vocabulary(size, "gemma" in model.name)
+    return sparse.write(path, model.name, layout.metadata | words, layout.tensors)

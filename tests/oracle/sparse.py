@@ -51,11 +51,17 @@ def write(path: Path, architecture: str, metadata: Mapping[str, Value], tensors:
     return sum(t.size for t in tensors)
 
 
-def vocabulary(size: int) -> dict[str, Value]:
-    """A vocabulary of that many tokens, as small as llama.cpp accepts."""
+def vocabulary(size: int, short: bool) -> dict[str, Value]:
+    """A vocabulary of that many tokens.
+
+    Args:
+        size: number of tokens.
+        short: as large as one of sentence pieces; else as one of byte pairs, with its merges.
+    """
+    length = 9 if short else 29
     return {
         "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": [f"t{i}" for i in range(size)],
+        "tokenizer.ggml.tokens": [f"t{i:0{length - 1}}" for i in range(size)],
         "tokenizer.ggml.scores": [0.0] * size,
         "tokenizer.ggml.token_type": [1] * size,
         "tokenizer.ggml.bos_token_id": 1,
@@ -68,7 +74,7 @@ def word_pieces(size: int) -> dict[str, Value]:
     return {
         "tokenizer.ggml.model": "bert",
         "tokenizer.ggml.pre": "default",
-        "tokenizer.ggml.tokens": [f"t{i}" for i in range(size)],
+        "tokenizer.ggml.tokens": [f"t{i:08}" for i in range(size)],
         "tokenizer.ggml.token_type": [1] * size,
         "tokenizer.ggml.token_type_count": 2,
         "tokenizer.ggml.unknown_token_id": 1,
