@@ -44,7 +44,8 @@ def option(
 ) -> Option:
     """A model at its place, with what that is worth."""
     if "embedding" in model.purposes:
-        return Option(model, load, placement, None, worth.of_embedding(model, on_gpu), True, True)
+        points = worth.of_embedding(model, placement.gpu + placement.ram, on_gpu)
+        return Option(model, load, placement, None, points, True, True)
     likely = expected.tokens_per_second.likely if expected else None
     return Option(
         model,

@@ -34,6 +34,8 @@ EMBEDDING_TURNS = 8.0
 (one point more for each GiB of it)."""
 EMBEDDING_PART = 0.05
 """Part of an embedding model's quality that counts: its differences matter less than those of a model that answers."""
+EMBEDDING_GIB = 0.05
+"""Each GiB an embedding model takes: it must be worth the memory."""
 SLOW = 30.0
 """Each halving of the speed below what a person likes to wait for."""
 UNTRAINED = 200.0
@@ -96,7 +98,7 @@ def liked(model: Model, wants: Wants) -> float:
     return least * (speed.THINKING_FACTOR if model.thinks else 1.0)
 
 
-def of_embedding(model: Model, on_gpu: bool) -> float:
-    """Points of an embedding model."""
-    points = EMBEDDING_PART * model.quality_for("embedding")
+def of_embedding(model: Model, mib: float, on_gpu: bool) -> float:
+    """Points of an embedding model that takes so much memory."""
+    points = EMBEDDING_PART * model.quality_for("embedding") - EMBEDDING_GIB * mib / 1024
     return points if on_gpu or model.parameters_b <= CPU_EMBEDDING_B else points - TOO_LARGE - model.parameters_b

@@ -1,0 +1,103 @@
+"""How fast plans are made: `make bench`. Times are of one core; the peak is the process's resident memory.
+
+Fleets are imagined with a fixed seed. In the mixed one, hosts are of 200 kinds of hardware, as where machines were
+bought by the dozen. In the other, memory, disk, cores and GPUs are drawn for each host anew, so that no two are alike.
+"""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from random import Random
+from time import process_time
+
+from inhouse.catalogue.gpus import Gpu, gpus
+from inhouse.facts.model import HostFacts
+from inhouse.planner.choose import make_plan
+from inhouse.planner.hardware import imagined_host, parse
+
+SEED = 20261125
+SIZES = (1000, 2000, 5000, 10_000)
+KINDS = 200
+ONE_PLAN = """
+from time import process_time
+from inhouse.planner.choose import make_plan
+from inhouse.planner.hardware import imagined_host, parse
+host, facts = imagined_host(), parse({hardware!r})
+{warm_up}
+start = process_time()
+make_plan(host, facts)
+print((process_time() - start) * 1000)
+"""
+
+
+def different(number: int, seed: int = SEED) -> list[HostFacts]:
+    """Hosts of which no two are alike."""
+    random = Random(seed)
+    sold = [g for g in gpus() if not g.unified]
+    return [_host(random, sold) for _ in range(number)]
+
+
+def mixed(number: int, seed: int = SEED) -> list[HostFacts]:
+    """Hosts of KINDS kinds."""
+    kinds = different(KINDS, seed)
+    random = Random(seed)
+    return [replace(random.choice(kinds), host=f"host{n}") for n in range(number)]
+
+
+def _host(random: Random, sold: Sequence[Gpu]) -> HostFacts:
+    count = random.choice((0, 0, 1, 1, 1, 1, 2, 4, 8))
+    cards = f"{random.choice(sold).name} x{count}, " if count else ""
+    cores = random.choice((2, 4, 6, 8, 12, 16, 24, 32, 48, 64))
+    facts = parse(f"{cards}ram {random.choice((8, 16, 32, 64, 128, 256, 512))}, cpu {cores}, disk 1000")
+    gpus_ = tuple(
+        replace(g, memory_total_mib=g.memory_total_mib and g.memory_total_mib - random.randrange(1000))
+        for g in facts.nvidia.gpus
+    )
+    disk = replace(facts.models_disk, total_mib=random.randrange(20_000, 4_000_000))
+    return replace(
+        facts,
+        memory_total_mib=facts.memory_total_mib - random.randrange(2000),
+        models_disk=replace(disk, free_mib=disk.total_mib),
+        nvidia=replace(facts.nvidia, gpus=gpus_),
+    )
+
+
+def seconds(fleet: Sequence[HostFacts]) -> float:
+    """Time to plan every host of a fleet."""
+    host = imagined_host()
+    start = process_time()
+    for facts in fleet:
+        make_plan(host, facts)
+    return process_time() - start
+
+
+def _one_plan(hardware: str, warm_up: str) -> float:
+    """Milliseconds of one plan in a process of its own."""
+    script = ONE_PLAN.format(hardware=hardware, warm_up=warm_up)
+    return min(
+        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
+        for _ in range(3)
+    )
+
+
+def main() -> None:
+    """Print every figure."""
+    read_catalogue = (
+        "from inhouse.catalogue import gpus, models, releases; gpus.gpus(), models.models(), releases.releases()"
+    )
+    for hardware in ("rtx-4090, ram 64", "ram 16, cpu 4", "rtx-3090 x4, ram 128"):
+        first = _one_plan(hardware, read_catalogue)
+        second = _one_plan(hardware, "make_plan(host, facts)")
+        say(f"one plan, {hardware}: {first:.1f} ms the first, {second:.1f} ms the next (catalogue read before)")
+    for name, fleet in (("mixed", mixed), ("all different", different)):
+        for number in SIZES:
+            took = seconds(fleet(number))
+            say(f"{number:>6} hosts, {name}: {took:6.2f} s, {took / number * 1000:.2f} ms each")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    say(f"peak of resident memory: {peak:.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
