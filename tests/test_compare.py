@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from inhouse.catalogue.models import find
 from inhouse.errors import PlanError
 from inhouse.planner import apple
 from inhouse.planner.choose import make_plan
@@ -44,6 +45,19 @@ def test_what_a_better_machine_runs_and_another_cannot_is_told_with_what_is_miss
     assert any(text.startswith(f"{best} for chat: ") for text in machines[0].cannot)
     assert any("GiB more" in text for text in machines[0].cannot)
     assert machines[1].cannot == ()
+
+
+def test_a_better_model_that_would_fit_is_not_among_what_a_machine_cannot() -> None:
+    """It runs with a part of it in RAM, but slower than the model that was chosen."""
+    small, large = compare(("rtx-4060-ti 16gb, ram 64", "ram 192, cpu 32"), HostSettings(purposes=("chat",)))
+    assert _quality(large) > _quality(small)
+    assert small.cannot == ()
+
+
+def _quality(machine: Compared) -> int:
+    model = find(machine.models[0].tag)
+    assert model is not None
+    return model.quality_for("chat")
 
 
 def test_the_bandwidth_is_that_of_the_memory_models_are_read_from(machines: tuple[Compared, ...]) -> None:
