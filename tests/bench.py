@@ -82,6 +82,12 @@ def _one_plan(hardware: str, warm_up: str) -> float:
     )
 
 
+def say(text: str) -> None:
+    """Print a figure when it is known."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Print every figure."""
     read_catalogue = (

@@ -71,6 +71,31 @@ SCRIPTS = {
 }
 
 
+def test_every_setting_of_the_plan_is_in_the_environment() -> None:
+    plan = a_plan(
+        ollama_visible_devices="GPU-1,GPU-2",
+        ollama_vulkan=False,
+        ollama_integrated_gpu=True,
+        ollama_sched_spread=True,
+        ollama_fit_target_mib=1024,
+        ollama_max_queue=99,
+        ollama_load_timeout="7m",
+    )
+    lines = environment(plan).splitlines()
+    for line in (
+        "CUDA_VISIBLE_DEVICES=GPU-1,GPU-2",
+        "OLLAMA_VULKAN=0",
+        "OLLAMA_IGPU_ENABLE=1",
+        "OLLAMA_SCHED_SPREAD=1",
+        "LLAMA_ARG_FIT_TARGET=1024",
+        "OLLAMA_MAX_QUEUE=99",
+        "OLLAMA_LOAD_TIMEOUT=7m",
+    ):
+        assert line in lines
+    # An empty list would hide every GPU.
+    assert "CUDA_VISIBLE_DEVICES" not in environment(a_plan())
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_file_is_the_reviewed_one(name: str) -> None:
     if os.environ.get("INHOUSE_WRITE_GOLDEN"):

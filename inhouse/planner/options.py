@@ -44,7 +44,8 @@ def option(
 ) -> Option:
     """A model at its place, with what that is worth."""
     if "embedding" in model.purposes:
-        points = worth.of_embedding(model, placement.gpu + placement.ram, on_gpu)
+        alone = loads(load.use, 1).of(model)  # spreading it over more GPUs must not make it worth less
+        points = worth.of_embedding(model, alone.gpu + alone.beside if on_gpu else alone.cpu, on_gpu)
         return Option(model, load, placement, None, points, True, True)
     likely = expected.tokens_per_second.likely if expected else None
     return Option(
