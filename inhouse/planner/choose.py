@@ -149,6 +149,8 @@ def _without(machine: Machine, budget: Budget) -> tuple[str, ...]:
     A card by NVIDIA keeps all of them even while its driver is broken, so that mending the driver suffices.
     """
     folders = releases().ollama.folders
+    if budget.cards and budget.cards[0].backend == "vulkan" and not machine.has_nvidia:
+        return folders.cuda
     if budget.cards or (machine.has_nvidia and not machine.cards):
         return ()
     return (*folders.cuda, *folders.vulkan)
