@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,6 +67,7 @@ def show_version(wanted: bool) -> None:
 
 @app.callback()
 def main(
+    context: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and exit.", callback=show_version, is_eager=True)
@@ -74,7 +75,11 @@ def main(
 ) -> None:
     """Common options."""
     gc.set_threshold(100_000)  # what a command loads it keeps: searching it for garbage took a tenth of a short one
-    logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for any reads every installed package
+    if context.invoked_subcommand in {"lab", "demo"}:
+        import logging  # takes longer to load than many a command runs
+
+        logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
 
 
 @app.command()
