@@ -209,7 +209,7 @@ def test_an_instinct_is_a_card_too() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("amd-strix-halo", "(Strix Halo, gfx1151) is not used yet"),
+        ("amd-strix-halo", "Radeon 8060S (Strix Halo) is not used yet"),
         ("amd-apu-without-topology", "is part of the processor"),
         ("amd-sysfs-garbage", ""),
     ],

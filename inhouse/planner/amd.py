@@ -12,7 +12,8 @@ from inhouse.planner import driver
 from inhouse.planner.card import Card, Found, in_steps
 from inhouse.planner.nvidia import PASSED_THROUGH, counted
 
-STRIX_HALO = "gfx1151"
+STRIX_HALO = "Strix Halo"
+_STRIX_HALO_GFX = "gfx1151"
 VENDOR = "1002"
 
 
@@ -43,8 +44,9 @@ class _Device:
 
 
 def _short(name: str) -> str:
-    """A card's name without its maker: "AMD Radeon RX 7900 XTX" → "RX 7900 XTX"."""
-    return name.removeprefix("AMD ").removeprefix("Radeon ")
+    """A card's name without its maker: "AMD Radeon RX 7900 XTX" → "RX 7900 XTX", "AMD Radeon VII" → "Radeon VII"."""
+    bare = name.removeprefix("AMD ")
+    return bare.removeprefix("Radeon ") if bare.startswith("Radeon RX ") else bare
 
 
 def _every_name(device_id: str) -> str:
@@ -114,10 +116,10 @@ def _card(device: _Device, memory_mib: int) -> Card:
 
 def _about_graphics_of_a_processor(device: _Device) -> str:
     name = device.name
-    if device.gpu and device.gpu.gfx == STRIX_HALO:
+    if (device.gpu and device.gpu.gfx == _STRIX_HALO_GFX) or (device.row and device.row.chip == STRIX_HALO):
         return (
-            f"{name} (Strix Halo, {STRIX_HALO}) is not used yet: Ollama takes it by ROCm alone, and no checked sum of "
-            "that archive is known. Models run on the CPU."
+            f"{name} ({STRIX_HALO}) is not used yet: Ollama takes it by ROCm alone, and no checked sum of that archive "
+            "is known. Models run on the CPU."
         )
     return f"{name} is part of the processor, and Ollama passes over such graphics: models run on the CPU."
 

@@ -27,7 +27,8 @@ HOSTS = {
     "bookworm": "cpu-small",
     "trixie": "rtx-4090@trixie",
 }
-"""Host → profile: every profile, on both distributions; the last two are for tests that begin with a bare host."""
+"""Host → profile, on both distributions; the last two are for tests that begin with a bare host. Other profiles have
+hosts in test_machines.py."""
 
 SETTINGS: dict[str, dict[str, object]] = {
     # The planner's own choice would ask for more free disk than a machine for tests may have.
