@@ -136,3 +136,10 @@ def test_a_jetsons_old_driver_is_a_note() -> None:
     (orin,) = compare(("jetson-agx-orin 64",), HostSettings())
     assert orin.accelerator == "cpu"
     assert any("540" in note for note in orin.notes)
+
+
+def test_why_a_gpu_is_not_used_is_a_note() -> None:
+    (halo,) = compare(("strix-halo 128",), HostSettings())
+    assert halo.accelerator == "cpu"
+    assert any("Strix Halo" in note for note in halo.notes)
+    assert compare(("ram 128",), HostSettings())[0].notes == ()

@@ -58,6 +58,8 @@ def test_unified_memory_is_the_hosts() -> None:
     assert facts.nvidia.gpus[0].memory_total_mib is None
     assert facts.memory_total_mib == 122502
     assert (facts.os.id, facts.os.architecture) == ("ubuntu", "aarch64")
+    assert (facts.cpu.cores, facts.cpu.threads) == (20, 20)
+    assert parse("gb10, cpu 10").cpu.cores == 10
 
 
 @pytest.mark.parametrize(

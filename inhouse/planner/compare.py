@@ -9,6 +9,7 @@ from inhouse.planner.budget import Budget
 from inhouse.planner.choose import decided, make_plan, planned
 from inhouse.planner.explain import why_not
 from inhouse.planner.hardware import Wanted, facts_of, imagined_host, read
+from inhouse.planner.machine import judge
 from inhouse.planner.plan import PlannedModel
 from inhouse.planner.selection import Needs, Selection
 from inhouse.settings import HostSettings
@@ -29,7 +30,7 @@ class Compared:
     """Of the memory that models are read from: one GPU's, or the RAM's (an assumption); None: not known."""
     models: tuple[PlannedModel, ...]
     notes: tuple[str, ...]
-    """Warnings and problems of its plan."""
+    """Why its GPU is not used, warnings and problems of its plan."""
     deployable: bool
     """inhouse can take it to a working service."""
     cannot: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ def _planned(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
     host, facts = imagined_host(settings), facts_of(wanted)
     plan = make_plan(host, facts)
     needs, budget, selection = decided(host, facts)
+    unused = judge(facts).reasons if wanted.cards and plan.accelerator == "cpu" else ()
     shown = Compared(
         text=text,
         hardware=plan.hardware,
@@ -67,7 +69,7 @@ def _planned(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
         memory_mib=plan.memory_total_mib,
         bandwidth_gbs=_bandwidth(budget),
         models=plan.models,
-        notes=(*plan.warnings, *plan.problems),
+        notes=(*unused, *plan.warnings, *plan.problems),
         deployable=True,
     )
     return _Machine(shown, needs, budget, selection)

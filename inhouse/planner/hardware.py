@@ -1,7 +1,6 @@
 """An imagined host from a line of text: what to buy, asked before anything is bought."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -13,8 +12,8 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner import imagined
 from inhouse.settings import HostSettings
 
-DEFAULTS: Mapping[str, int] = {"ram": 32, "disk": 500, "cpu": 8}
-"""GiB, GiB, cores: of a host whose line does not say."""
+RAM_GIB, DISK_GIB = 32, 500
+"""Of a host whose line does not say."""
 EXAMPLE = "Write for example: rtx-4090 x2, ram 64, disk 500, cpu 16"
 MOST_CARDS = 16
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
@@ -77,7 +76,8 @@ class Wanted:
     """With unified memory: one, and its `memory_mib` is the size that was asked for."""
     ram_mib: int
     disk_mib: int
-    cores: int
+    cores: int | None
+    """None: as many as such a machine usually has."""
 
     @property
     def apple(self) -> Gpu | None:
@@ -107,11 +107,10 @@ def read(text: str) -> Wanted:
             cards += _cards(part)
     if zero := [key for key, value in numbers.items() if value == 0]:
         raise PlanError(f'"{text}" gives 0 for {" and ".join(zero)}: give GiB of RAM and disk, and cores, above 0.')
-    given = {**DEFAULTS, **numbers}
     if any(card.unified for card in cards):
         cards = [_alone(text, cards, numbers.get("ram"))]
-    ram_mib = cards[0].memory_mib if cards and cards[0].unified else given["ram"] * 1024
-    return Wanted(tuple(cards), ram_mib, given["disk"] * 1024, given["cpu"])
+    ram_mib = cards[0].memory_mib if cards and cards[0].unified else numbers.get("ram", RAM_GIB) * 1024
+    return Wanted(tuple(cards), ram_mib, numbers.get("disk", DISK_GIB) * 1024, numbers.get("cpu"))
 
 
 def _alone(text: str, cards: list[Gpu], ram: int | None) -> Gpu:

@@ -35,10 +35,12 @@ class _System:
     driver: str | None = None
     """NVIDIA's driver; None: the newest branch that knows the cards."""
     jetson_linux: str | None = None
+    cores: int = 8
+    """Where nobody says how many."""
 
 
 _PC = _System(OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "", "x86_64"), "3.11.2")
-_SPARK = _System(OperatingSystem("ubuntu", "24.04", "Ubuntu 24.04.3 LTS", "", "aarch64"), "3.12.3")
+_SPARK = _System(OperatingSystem("ubuntu", "24.04", "Ubuntu 24.04.3 LTS", "", "aarch64"), "3.12.3", cores=20)
 """DGX OS 7, as a GB10 was captured."""
 _ORIN = _System(OperatingSystem("ubuntu", "22.04", "Ubuntu 22.04.5 LTS", "", "aarch64"), "3.10.12", "540.4.0", "36.4.3")
 """JetPack 6.2, as an AGX Orin was captured."""
@@ -46,16 +48,17 @@ _THOR = _System(OperatingSystem("ubuntu", "24.04", "Ubuntu 24.04.3 LTS", "", "aa
 """JetPack 7 (NVIDIA's Jetson Linux 38.2.1 guide: Ubuntu 24.04; the first branch that knows Thor is 580)."""
 
 
-def facts(cards: Sequence[Gpu], ram_mib: int, disk_mib: int, cores: int) -> HostFacts:
+def facts(cards: Sequence[Gpu], ram_mib: int, disk_mib: int, cores: int | None = None) -> HostFacts:
     """Facts of a host with these cards; with a card of unified memory, `ram_mib` is that memory."""
     system = _system(cards)
+    cores = cores or system.cores
     placed = [(f"0000:{bus:02x}:00.0" if g.id else "", g) for bus, g in enumerate(cards, start=1)]
     return HostFacts(
         host=NAME,
         os=system.os,
         virtualization=Virtualization.NONE,
         virtualization_name="none",
-        cpu=Cpu(NAME, cores, cores * 2, frozenset()),
+        cpu=Cpu(NAME, cores, cores * (2 if system is _PC else 1), frozenset()),
         memory_total_mib=ram_mib,
         memory_available_mib=ram_mib,
         models_disk=Disk("/", disk_mib, disk_mib),
