@@ -21,8 +21,8 @@ MOST_SLOTS = 64
 """Slots of one model that are ever planned; each has a context of its own."""
 
 
-Allowed = tuple[str, tuple[str, ...] | None, tuple[str, ...]]
-"""Release of Ollama, licences (None: any) and languages."""
+Allowed = tuple[str, tuple[str, ...] | None, tuple[str, ...], int]
+"""Release of Ollama, licences (None: any), languages, and the context a model for text must be trained for."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ class Needs:
     @cached_property
     def allowed(self) -> Allowed:
         """What decides which models may be chosen, whatever the hardware."""
-        return self.settings.ollama_version, self.settings.licences, self.settings.languages
+        settings = self.settings
+        return settings.ollama_version, settings.licences, settings.languages, settings.context_length or 0
 
     def uses(self, on_gpu: bool) -> Iterator[Use]:
         """Every use that may be planned. On a CPU, where reading a prompt is slow, no context above the goal."""
@@ -111,8 +112,11 @@ class Needs:
 
 @lru_cache(maxsize=256)
 def able(purpose: Purpose, allowed: Allowed) -> tuple[Model, ...]:
-    """Models for a purpose that a release, licences and languages leave, the best first."""
-    release, licences, languages = allowed
+    """Models for a purpose that a release, licences and languages leave, the best first.
+
+    Of models for text those trained for the context, unless none is.
+    """
+    release, licences, languages, context = allowed
     newest = version(release)
     found = [
         m
@@ -122,4 +126,6 @@ def able(purpose: Purpose, allowed: Allowed) -> tuple[Model, ...]:
         and (licences is None or m.licence in licences)
         and set(languages) <= set(m.languages)
     ]
+    if purpose != "embedding":
+        found = [m for m in found if m.context_trained >= context] or found
     return tuple(sorted(found, key=lambda m: (-m.quality_for(purpose), m.file_mib, m.tag)))

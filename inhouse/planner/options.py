@@ -39,14 +39,8 @@ class Option:
         return self.model.quality_for(purpose) + self.points
 
 
-def option(
-    model: Model, load: Load, placement: Placement, on_gpu: bool, expected: Speed | None, wants: Wants
-) -> Option:
-    """A model at its place, with what that is worth."""
-    if "embedding" in model.purposes:
-        alone = loads(load.use, 1).of(model)  # spreading it over more GPUs must not make it worth less
-        points = worth.of_embedding(model, alone.gpu + alone.beside if on_gpu else alone.cpu, on_gpu)
-        return Option(model, load, placement, None, points, True, True)
+def option(model: Model, load: Load, placement: Placement, expected: Speed | None, wants: Wants) -> Option:
+    """A model for text at its place, with what that is worth."""
     likely = expected.tokens_per_second.likely if expected else None
     return Option(
         model,
@@ -84,8 +78,13 @@ def shelf(purpose: Purpose, needs: Needs, budget: Budget, use: Use) -> Shelf:
     return _shelf(purpose, needs.allowed, use, budget.gpus, budget.kind)
 
 
+def embedders(budget: Budget, use: Use) -> PerModel[Option]:
+    """Embedding models with every layer on the accelerator: how fast it is does not matter."""
+    return _embeddings(use, budget.gpus, budget.kind)
+
+
 def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:
-    """Models with every layer on the accelerator; of a device on which speeds were measured, a table of its own."""
+    """Models for text with every layer on the accelerator; of a device that was measured, a table of its own."""
     engine = budget.engine(1.0)
     if not budget.measured:
         return _wholes(needs.wants, use, engine, budget.kind)
@@ -93,12 +92,17 @@ def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:
 
 
 def partly(model: Model, needs: Needs, budget: Budget, use: Use, room: float) -> Option | None:
-    """A model of which only a part fits in a room of the GPU; None unless that is as fast as a person likes."""
+    """A model of which only a part fits in a room of the GPU; None unless that is as fast as a person likes.
+
+    Several requests at a time would share what the processor does, so it is for one.
+    """
     load = budget.load(model, use)
+    if load.use.parallel > 1:
+        return None
     placed = budget.partly(load, room, model.architecture.blocks)
     if placed is None or "embedding" in model.purposes:
         return None
-    found = option(model, load, placed, True, budget.speed(model, load.use, placed.share), needs.wants)
+    found = option(model, load, placed, budget.speed(model, load.use, placed.share), needs.wants)
     return found if found.fast_enough and found.liked else None
 
 
@@ -120,6 +124,16 @@ def _wholes(wants: Wants, use: Use, engine: Engine, kind: Kind) -> PerModel[Opti
 
 def _whole(model: Model, use: Use, engine: Engine, kind: Kind, wants: Wants, measured: Mapping[str, float]) -> Option:
     load = loads(use, engine.gpus).of(model)
-    embeds = "embedding" in model.purposes
-    expected = None if embeds else speed.predict(model, load.use, engine, measured.get(model.tag))
-    return option(model, load, kind.whole(load), kind.gpu, expected, wants)
+    expected = speed.predict(model, load.use, engine, measured.get(model.tag))
+    return option(model, load, kind.whole(load), expected, wants)
+
+
+@lru_cache(maxsize=512)
+def _embeddings(use: Use, gpus: int, kind: Kind) -> PerModel[Option]:
+    def work_out(model: Model) -> Option:
+        load, alone = loads(use, gpus).of(model), loads(use, 1).of(model)
+        # What it takes alone decides its worth: spreading it over more GPUs must not make it worth less.
+        points = worth.of_embedding(model, alone.gpu + alone.beside if kind.gpu else alone.cpu, kind.gpu)
+        return Option(model, load, kind.whole(load), None, points, True, True)
+
+    return PerModel(work_out)

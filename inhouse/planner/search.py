@@ -9,7 +9,7 @@ from inhouse.planner.budget import Budget
 from inhouse.planner.loads import Load
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs
-from inhouse.planner.options import Option, partly, shelf, wholes
+from inhouse.planner.options import Option, embedders, partly, shelf, wholes
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
@@ -151,24 +151,26 @@ class _AtUse:
 
     def bound(self) -> float:
         """More than any choice of models for text is worth: as if each purpose had the best that fits in part."""
-        tops = (self._top(p) for p in self.search.texts)
-        pins = len(self.search.pins.texts)
+        counted = len(self.search.texts) + len(self.search.pins.texts)
+        if not counted:
+            return 0.0
+        tops = [self._top(p) for p in self.search.texts]
         from_ram = 0.0 if self.budget.cards else worth.FROM_RAM
         points = worth.of_use(self.use, self.needs.wants) - from_ram
-        counted = len(self.search.texts) + pins
-        return (sum(tops) / counted if counted else 0.0) + (points if counted else 0.0)
+        return sum(top or 0.0 for top in tops) / counted + points - worth.UNSERVED * tops.count(None)
 
-    def _top(self, purpose: Purpose) -> float:
+    def _top(self, purpose: Purpose) -> float | None:
+        """Quality of the best model for a purpose that fits in part; None if there is none."""
         room, disk = self.budget.usable, self.needs.disk_mib
         rows = shelf(purpose, self.needs, self.budget, self.use)
-        return next((row[0] for row in rows if row[2] <= room and row[3] <= disk), -worth.UNSERVED)
+        return next((float(row[0]) for row in rows if row[2] <= room and row[3] <= disk), None)
 
     def _embeddings(self) -> Iterator[Way]:
         """Embedding models that fit, the best first: those pinned together, or one of the catalogue's."""
         pinned = self.search.pins.embeddings
         if pinned:
             kept = tuple(o for m in pinned if (o := self._whole(m)))
-            yield kept, -worth.UNSERVED * (len(pinned) - len(kept))
+            yield kept, -worth.WITHOUT_PIN * (len(pinned) - len(kept))
             return
         rows = [
             row
@@ -184,11 +186,11 @@ class _AtUse:
                 yield (one,), one.points
 
     def _whole(self, model: Model) -> Option | None:
-        """The model with all of it on the accelerator, if it fits there when it is alone."""
+        """The embedding model with all of it on the accelerator, if it fits there when it is alone."""
         load = self.budget.load(model, self.use)
         if self.budget.needed(load) > self.budget.usable or self.budget.in_ram(load) > self.budget.ram:
             return None
-        return self.wholes.of(model)
+        return embedders(self.budget, self.use).of(model)
 
     def _room_beside(self, embeddings: Sequence[Option]) -> float:
         """What is left for one model for text, so that Ollama keeps the embedding models loaded beside it.
@@ -229,7 +231,8 @@ class _Texts:
         self.pinned = tuple(o for o in pins if o)
         self.disk = disk - sum(o.model.file_mib for o in self.pinned)
         self.counted = max(len(self.purposes) + len(pins), 1)
-        self.kept = sum(o.points if o else -worth.UNSERVED for o in pins)
+        self.kept = sum(o.points if o else -worth.WITHOUT_PIN * self.counted for o in pins)
+        self.unserved = -worth.UNSERVED * self.counted
         self.found: Found | None = None
 
     def best(self) -> Found:
@@ -239,10 +242,10 @@ class _Texts:
         if len(self.purposes) > 1 or (self.purposes and self.pinned):
             # With room on the disk, the best model for a purpose costs at most this more than one that others use too.
             window = (worth.FURTHER_MODEL + worth.TURNS) * self.counted
-            wide = 2 * worth.UNSERVED if self.may_lack else window
+            wide = float("inf") if self.may_lack else window
             choices = _undominated([self._options(p, wide) for p in self.purposes], self.purposes, self.budget)
         self.choices = choices
-        most = [c[0].worth(p) if c else -worth.UNSERVED for c, p in zip(choices, self.purposes, strict=True)]
+        most = [c[0].worth(p) if c else self.unserved for c, p in zip(choices, self.purposes, strict=True)]
         self.rest = [sum(most[i:]) for i in range(len(most) + 1)]
         self._descend(0, self.kept, {})
         assert self.found is not None  # the way without any model is always open
@@ -260,7 +263,7 @@ class _Texts:
 
     def _options(self, purpose: Purpose, window: float) -> list[Option]:
         """Options for a purpose that are within a window below the best, the best first."""
-        top = -2 * worth.UNSERVED
+        top = -worth.UNSERVED
         found: list[tuple[float, Option]] = []
         for quality, needed, least, file_mib, model, load in shelf(purpose, self.needs, self.budget, self.use):
             if quality + self.most_points < top - window:
@@ -293,7 +296,7 @@ class _Texts:
             if option in used or option.model.file_mib <= left:
                 self._descend(depth + 1, value, {**serving, purpose: option})
         if not self.choices[depth] or self.may_lack:
-            self._descend(depth + 1, total - worth.UNSERVED, serving)
+            self._descend(depth + 1, total + self.unserved, serving)
 
     def _take(self, total: float, used: Sequence[Option], serving: dict[Purpose, Option], further: int) -> None:
         texts = tuple(dict.fromkeys((*self.pinned, *used)))
@@ -328,7 +331,7 @@ def _undominated(choices: list[list[Option]], purposes: Sequence[Purpose], budge
     """Leave out options that another one beats or equals in every purpose, on the disk and in memory."""
 
     def profile(o: Option) -> tuple[float, ...]:
-        values = (o.worth(p) if p in o.model.purposes else -2 * worth.UNSERVED for p in purposes)
+        values = (o.worth(p) if p in o.model.purposes else -worth.UNSERVED for p in purposes)
         return (*values, o.likely, -o.model.file_mib, -budget.needed(o.load), -o.placement.ram, -o.load.predicted)
 
     profiles = {o: profile(o) for o in dict.fromkeys(o for options in choices for o in options)}

@@ -189,7 +189,8 @@ def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
 
 def _unserved(purposes: Sequence[Purpose], found: Found, needs: Needs, budget: Budget) -> tuple[str, ...]:
     lack = [p for p in purposes if p not in found.serving and not (p == "embedding" and found.embeddings)]
-    return tuple(nothing_for(purpose, needs, budget) for purpose in lack)
+    taken = sum(o.model.file_mib for o in (*found.texts, *found.embeddings))
+    return tuple(nothing_for(purpose, needs, budget, taken) for purpose in lack)
 
 
 def _selection(
@@ -212,7 +213,7 @@ def _selection(
     context = max((c.use.context_length for c in texts), default=min(found.use.context_length, GOAL))
     use = replace(found.use, context_length=context, parallel=max((c.use.parallel for c in texts), default=1))
     worth_, speed, size = found.key
-    key = (worth_ - worth.UNSERVED * (len(pinned) - sum(m.tag in options for m in pinned)), speed, size)
+    key = (worth_ - worth.WITHOUT_PIN * (len(pinned) - sum(m.tag in options for m in pinned)), speed, size)
     return Selection(tuple(chosen), use, loaded, problems, warnings, key, found.together)
 
 

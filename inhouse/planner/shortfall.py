@@ -1,5 +1,6 @@
 """Why a purpose cannot be served, in words: the need that cannot be met, and the nearest that can."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from inhouse.catalogue import models as catalogue
@@ -8,27 +9,32 @@ from inhouse.catalogue.version import version
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import GOAL, LADDER, Needs
+from inhouse.planner.search import Pins, best
 
 
-def nothing_for(purpose: Purpose, needs: Needs, budget: Budget) -> str:
-    """Say why no model for a purpose can be planned on a host."""
-    able = needs.able(purpose)
-    if not able:
+def nothing_for(purpose: Purpose, needs: Needs, budget: Budget, taken_mib: int) -> str:
+    """Say why no model for a purpose can be planned on a host beside others that take so much of its disk."""
+    everyone = needs.able(purpose)
+    if not everyone:
         return _nothing_able(purpose, needs)
     modest = _modest(needs, needs.contexts[-1])
-    small = [m for m in able if m.file_mib <= needs.disk_mib]
+    small = [m for m in everyone if m.file_mib <= needs.disk_mib - taken_mib]
     if not small:
-        least = min(able, key=lambda m: m.file_mib)
-        return (
-            f"No {purpose} model fits on the disk: the smallest, {least.tag}, takes {least.file_mib} MiB, "
-            f"{max(needs.disk_mib, 0):.0f} MiB can be used. Set ollama_models_dir to a larger disk, or raise "
-            "models_disk_gib."
-        )
+        return _too_large_for_disk(purpose, everyone, needs.disk_mib - taken_mib, beside=taken_mib > 0)
     running = [m for m in small if _runs(m, modest, budget)]
     if running and purpose != "embedding":
         return _too_slow(purpose, running, modest, needs, budget)
-    shorter = _longest_context(small, needs, budget) if purpose != "embedding" else None
+    shorter = _longest_context(purpose, needs, budget) if purpose != "embedding" else None
     return f"{_too_large(purpose, small, modest, budget)}{shorter or ''} {_ADVICE}"
+
+
+def _too_large_for_disk(purpose: Purpose, everyone: Sequence[Model], left_mib: float, *, beside: bool) -> str:
+    least = min(everyone, key=lambda m: m.file_mib)
+    others = " beside the others" if beside else ""
+    return (
+        f"No {purpose} model fits on the disk{others}: the smallest, {least.tag}, takes {least.file_mib} MiB, "
+        f"{max(left_mib, 0):.0f} MiB can be used. Set ollama_models_dir to a larger disk, or raise models_disk_gib."
+    )
 
 
 _ADVICE = "Add memory, or take the host out of the inventory."
@@ -98,12 +104,12 @@ def _too_large(purpose: Purpose, small: list[Model], use: Use, budget: Budget) -
     )
 
 
-def _longest_context(small: list[Model], needs: Needs, budget: Budget) -> str | None:
+def _longest_context(purpose: Purpose, needs: Needs, budget: Budget) -> str | None:
     """The longest shorter context at which a model would run, where a context was asked for."""
     asked = needs.settings.context_length or 0
     for context in sorted((c for c in (2048, *LADDER, 65536, 131072) if c < asked), reverse=True):
-        use = _modest(needs, context)
-        running = [m for m in small if _runs(m, use, budget)]
-        if running:
-            return f" Nearest: at {context} tokens {running[0].tag} fits."
+        shorter = replace(needs, settings=needs.settings.model_copy(update={"context_length": context}))
+        if option := best(shorter, budget, (purpose,), Pins()).serving.get(purpose):
+            speed = f" at about {option.likely:.1f} tokens/s" if option.speed else ""
+            return f" Nearest: {purpose} at {context} tokens runs {option.model.tag}{speed}."
     return None

@@ -38,10 +38,10 @@ EMBEDDING_GIB = 0.05
 """Each GiB an embedding model takes: it must be worth the memory."""
 SLOW = 30.0
 """Each halving of the speed below what a person likes to wait for."""
-UNTRAINED = 200.0
-"""Not trained for the context that was asked for: only where nothing is."""
 UNSERVED = 1000.0
 """A purpose without a model."""
+WITHOUT_PIN = 2000.0
+"""A model that is asked for by tag and does not run."""
 TOO_LARGE = 200.0
 """An embedding model that is slow on a CPU."""
 CPU_EMBEDDING_B = 0.2
@@ -76,14 +76,11 @@ def of_model(model: Model, own: Use, share: float, expected: Speed | None, wants
         expected: its speed; None where nothing is known.
         wants: what is asked.
     """
-    asked = wants.context_length
     points = of_use(own, wants) - FROM_RAM * (1 - share)
-    if asked and own.context_length < asked:
-        points -= UNTRAINED
     if expected is None:
         return points
     if expected.first_token_s.likely > PATIENCE_S:
-        points -= max(context(own.context_length, asked is not None), 0.0)
+        points -= max(context(own.context_length, wants.context_length is not None), 0.0)
     missing = liked(model, wants) / max(expected.tokens_per_second.likely, 0.01)
     return points - SLOW * log2(missing) if missing > 1 else points
 
