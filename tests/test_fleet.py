@@ -12,6 +12,7 @@ from inhouse.planner.plan import Plan
 from inhouse.planner.show_fleet import FEW, SHOWN_KINDS, fleet_record, plans_view
 from tests.samples import CHAT, EMBEDDING, a_plan
 
+SMALL = CHAT.model_copy(update={"tag": "qwen3:4b"})
 CODER = CHAT.model_copy(update={"tag": "qwen3-coder:30b", "purposes": ("chat", "code")})
 
 

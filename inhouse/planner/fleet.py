@@ -66,7 +66,7 @@ class Fleet:
 def summarize(members: Sequence[Member]) -> Fleet:
     """Summarize the plans of a fleet; time and memory grow with the number of hosts, not with its square."""
     plans = [member.plan for member in members]
-    covered = Counter(purpose for plan in plans for purpose in {p for m in plan.models for p in m.purposes})
+    covered = Counter(purpose for plan in plans for purpose in _serves(plan))
     return Fleet(
         hosts=len(plans),
         covered=dict(sorted(covered.items(), key=lambda item: (-item[1], item[0]))),
@@ -98,13 +98,22 @@ def _stand_out(members: Sequence[Member]) -> Iterator[Remark]:
         if len(inside) >= LEAST_TO_COMPARE:
             yield from _without_gpu(group, inside)
             yield from _slower(group, inside)
-    twins = defaultdict(list)
+    twins, doing_alike = defaultdict(list), defaultdict(list)
     for member in members:
-        twins[member.plan.hardware].append(member)
+        hardware = member.plan.hardware
+        twins[hardware].append(member)
+        doing_alike[hardware, _serves(member.plan)].append(member)
     for hardware, same in twins.items():
         if len(same) >= LEAST_TO_COMPARE:
             yield from _older_driver(hardware, same)
+    for (hardware, _), same in doing_alike.items():
+        if len(same) >= LEAST_TO_COMPARE:
             yield from _other_models(hardware, same)
+
+
+def _serves(plan: Plan) -> frozenset[str]:
+    """What its models are for: hosts of which other things are asked run other models, and stand out in nothing."""
+    return frozenset(purpose for model in plan.models for purpose in model.purposes)
 
 
 def _innermost(members: Sequence[Member]) -> Mapping[str, list[Member]]:
@@ -151,7 +160,7 @@ def _older_driver(hardware: str, twins: Sequence[Member]) -> Iterator[Remark]:
 
 
 def _other_models(hardware: str, twins: Sequence[Member]) -> Iterator[Remark]:
-    """Fewer than half of the hosts with equal hardware run something else than the most of them."""
+    """Fewer than half of the hosts with equal hardware and purposes run something else than the most of them."""
     hosts: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for member in twins:
         hosts[tuple(model.tag for model in member.plan.models)].append(member.plan.host)

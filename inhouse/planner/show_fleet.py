@@ -23,7 +23,7 @@ def plans_view(plans: Sequence[Plan], fleet: Fleet) -> RenderableType:
     if len(plans) <= FEW:
         return Group(*map(plan_view, plans))
     kinds = [_kind(one) for one in fleet.alike[:SHOWN_KINDS]]
-    return Group(*kinds, *_left_out(fleet.alike[SHOWN_KINDS:]), *_said(plans), Text(""), fleet_view(fleet), Text(""))
+    return Group(*kinds, *_left_out(fleet.alike[SHOWN_KINDS:]), *_said(plans), fleet_view(fleet), Text(""))
 
 
 def _kind(one: Alike) -> RenderableType:
