@@ -5,12 +5,15 @@ import pytest
 
 from inhouse.catalogue.models import Purpose, find, models
 from inhouse.catalogue.version import version
+from inhouse.facts.model import DisplayDevice, GpuProcess, HostFacts
 from inhouse.planner.choose import decided, make_plan
 from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
 from inhouse.planner.selection import Candidate, candidates
 from inhouse.planner.speed import COMFORTABLE
-from tests.hosts_to_plan import card, host
+from inhouse.planner.worth import FURTHER_MODEL, TURNS
+from inhouse.speeds import Speeds
+from tests.hosts_to_plan import card, host, lab_facts
 
 
 def quality(tag: str, purpose: Purpose) -> int:
@@ -251,3 +254,165 @@ def test_candidates_say_what_each_model_lacks() -> None:
     assert large.missing_mib > 0
     assert large.missing_mib == pytest.approx(large.need_mib - large.room_mib)
     assert large.why_not == f"needs {large.missing_mib:.0f} MiB more at 8192 tokens"
+
+
+# Needs
+
+
+def test_slots_are_as_many_as_people_and_fewer_where_that_is_too_dear() -> None:
+    several = plan_for("rtx-4090, ram 64", people=5)
+    assert several.ollama_num_parallel == several.models[0].parallel == 5
+    assert several.models[0].gpu_share == 1.0
+    crowd = plan_for("rtx-4090, ram 64", people=500)
+    assert 1 <= crowd.ollama_num_parallel < 64
+    assert crowd.problems == ()
+    assert plan_for("rtx-4090, ram 64", people=5, parallel=2).ollama_num_parallel == 2
+
+
+def test_a_model_that_ollama_gives_one_slot_is_planned_with_one() -> None:
+    one_slot = next(m.tag for m in models() if m.architecture.name == "qwen35")
+    pinned = plan_for("rtx-4090, ram 64", people=5, models=(one_slot,))
+    assert (pinned.models[0].parallel, pinned.ollama_num_parallel) == (1, 1)
+
+
+def test_licences_and_languages_are_kept() -> None:
+    plan = plan_for("rtx-4090, ram 64", licences=("MIT",), languages=("en",), purposes=("chat", "code"))
+    rows = [model for m in plan.models if (model := find(m.tag))]
+    assert rows
+    assert {row.licence for row in rows} == {"MIT"}
+    assert all("en" in row.languages for row in rows)
+
+
+def test_a_disk_budget_is_kept() -> None:
+    plan = plan_for("rtx-4090, ram 64", models_disk_gib=6)
+    assert plan.problems == ()
+    assert sum(m.download_mib for m in plan.models) <= 6 * 1024
+    (problem,) = plan_for("rtx-4090, ram 64", models_disk_gib=6, models=("qwen3:32b",)).problems
+    assert problem.startswith("19264 MiB of models are planned, 6144 MiB are allowed (models_disk_gib)") or (
+        "6144 MiB are allowed (models_disk_gib)" in problem
+    )
+
+
+@pytest.mark.parametrize(
+    ("hardware", "asked", "said"),
+    [
+        (
+            "ram 64, cpu 8",
+            {"purposes": ("vision",), "context_length": 131072, "min_tokens_per_second": 40.0},
+            r"No vision model answers at 40 tokens/s \(min_tokens_per_second\) at 131072 tokens\. Nearest: vision at "
+            r"131072 tokens runs [\w.:-]+ at about [\d.]+ tokens/s, at 8192 tokens [\w.:-]+ at about [\d.]+\. "
+            r"40 tokens/s need a GPU; or lower min_tokens_per_second\.",
+        ),
+        (
+            "ram 4, cpu 2",
+            {"purposes": ("code",), "context_length": 262144, "open_webui": False},
+            r"No code model fits: 4096 MiB of RAM .* at 262144 tokens\. Nearest: code at \d+ tokens runs [\w.:-]+ at "
+            r"about [\d.]+ tokens/s\. Add memory.*",
+        ),
+        (
+            "rtx-4090, ram 64",
+            {"purposes": ("vision",), "licences": ("MIT",)},
+            r"No vision model has the licence MIT \(licences\)\. Those of vision models are: .*Apache-2\.0.*",
+        ),
+        (
+            "rtx-4090, ram 64, disk 8",
+            {"purposes": ("chat",)},
+            r"No chat model fits on the disk: the smallest, [\w.:-]+, takes \d+ MiB, 0 MiB can be used\. .*",
+        ),
+        (
+            "rtx-4090, ram 64",
+            {"min_tokens_per_second": 5000.0, "purposes": ("chat",)},
+            r"No chat model answers at 5000 tokens/s .* need a GPU with memory of more bandwidth; .*",
+        ),
+        (
+            "rtx-4090, ram 64",
+            {"models": ("qwen3:32b",), "min_tokens_per_second": 300.0},
+            r"models: qwen3:32b would answer at [\d.]+ tokens/s, 300 are the least .*force_models: true\.",
+        ),
+    ],
+)
+def test_a_need_that_cannot_be_met_is_named_with_the_nearest_that_can(
+    hardware: str, asked: dict[str, object], said: str
+) -> None:
+    plan = plan_for(hardware, **asked)
+    assert re.fullmatch(said, plan.problems[0]), plan.problems[0]
+
+
+def test_one_model_is_preferred_to_two_that_are_hardly_better() -> None:
+    plan = plan_for("rtx-4090, ram 64", purposes=("chat", "code", "tools", "reasoning"))
+    (model,) = plan.models
+    assert model.purposes == ("chat", "code", "tools", "reasoning")
+    for purpose in model.purposes:
+        best = max(c.model.quality_for(purpose) for c in judged("rtx-4090, ram 64", purpose) if not c.why_not)  # type: ignore[arg-type]
+        assert quality(model.tag, purpose) >= best - 4 * (FURTHER_MODEL + TURNS)  # type: ignore[arg-type]
+
+
+# GPUs
+
+
+def gpu_host(*cards: tuple[str, int, str], ram: int = 64) -> HostFacts:
+    """A host with GPUs: name, MiB, compute capability."""
+    base = parse(f"ram {ram}, cpu 16, disk 2000")
+    gpus = tuple(
+        replace(card(mib, compute, name=name).nvidia.gpus[0], index=n, uuid=f"GPU-{n}", pci_slot=f"0000:0{n}:00.0")
+        for n, (name, mib, compute) in enumerate(cards)
+    )
+    devices = tuple(DisplayDevice(g.pci_slot, "10de", "ffff", "030000", "nvidia") for g in gpus)
+    return replace(base, nvidia=replace(card(1024).nvidia, gpus=gpus), display_devices=devices)
+
+
+def test_a_small_card_beside_a_large_one_is_left_alone_if_that_is_better() -> None:
+    plan = make_plan(host(kv_cache_type="f16"), gpu_host(("Large", 24576, "8.9"), ("Old", 1100, "5.2")))
+    alone = make_plan(host(kv_cache_type="f16"), gpu_host(("Large", 24576, "8.9")))
+    assert [m.tag for m in plan.models] == [m.tag for m in alone.models]
+    assert plan.ollama_flash_attention
+    assert plan.ollama_visible_devices == "GPU-0"
+    assert any(r.startswith("Old (1.1 GiB) left alone") for r in plan.reasons)
+
+
+def test_different_cards_share_a_model_by_their_memory() -> None:
+    mixed = gpu_host(("A", 16384, "8.9"), ("B", 12288, "8.6"))
+    plan = make_plan(host(), mixed)
+    assert plan.ollama_visible_devices == ""
+    one = make_plan(host(), gpu_host(("A", 16384, "8.9")))
+    assert plan.models[0].gpu_mib > 16384 - 1024 or plan.models[0].gpu_mib >= one.models[0].gpu_mib
+    assert quality(plan.models[0].tag, "chat") > quality(one.models[0].tag, "chat")
+
+
+def test_ollama_is_told_to_spread_where_it_would_cut_a_model_to_fit_one_card() -> None:
+    """Its prediction leaves out what attention takes without flash attention, so that it takes one card for enough."""
+    pinned = host(models=("llama3.1:8b",), context_length=32768)
+    plans = [make_plan(pinned, gpu_host(("A", mib, "5.2"), ("A", mib, "5.2"))) for mib in range(8192, 24577, 1024)]
+    spread = [plan for plan in plans if plan.ollama_sched_spread]
+    assert spread
+    assert spread != plans
+    assert all(m.gpu_share == 1.0 and m.gpu_mib > 12288 for plan in spread for m in plan.models)
+    assert not plans[-1].ollama_sched_spread
+
+
+def test_memory_that_others_hold_is_not_planned_with_and_that_is_said() -> None:
+    facts = parse("rtx-4090, ram 64")
+    (gpu,) = facts.nvidia.gpus
+    other = GpuProcess(1234, "/usr/bin/blender", 9000, False)
+    shared = replace(gpu, memory_used_mib=9000, memory_free_mib=15564, processes=(other,))
+    plan = make_plan(host(), replace(facts, nvidia=replace(facts.nvidia, gpus=(shared,))))
+    assert sum(m.gpu_mib for m in plan.models) + 9000 + 1024 <= 24564
+    assert any("held by others" in r for r in plan.reasons)
+    assert quality(plan.models[0].tag, "chat") < quality(plan_for("rtx-4090, ram 64").models[0].tag, "chat")
+
+
+def test_a_slice_is_planned_as_the_only_gpu() -> None:
+    plan = make_plan(host(), lab_facts("h100-mig"))
+    assert plan.ollama_visible_devices.startswith("MIG-")
+    assert "," not in plan.ollama_visible_devices
+    assert sum(m.gpu_mib for m in plan.models) + 1024 <= 40448
+
+
+def test_measured_speeds_replace_expected_ones() -> None:
+    expected = plan_for("rtx-4090, ram 64").models[0]
+    slow = Speeds({("RTX 4090", expected.tag): 5.0})
+    plan = make_plan(host(), parse("rtx-4090, ram 64"), speeds=slow)
+    assert plan.models[0].tag != expected.tag
+    measured = make_plan(host(), parse("rtx-4090, ram 64"), speeds=Speeds({("RTX 4090", expected.tag): 99.0}))
+    assert (measured.models[0].tag, measured.models[0].tokens_per_second) == (expected.tag, 99.0)
+    assert measured.models[0].speed_measured
