@@ -92,16 +92,18 @@ def test_an_older_driver_than_that_of_the_twins_stands_out() -> None:
 
 
 def test_another_model_than_that_of_the_twins_stands_out() -> None:
-    plans = [*twins(4), a_plan("odd", models=(CODER, EMBEDDING))]
-    says = (
-        f"qwen3-coder:30b, nomic-embed-text, where most hosts with {plans[0].hardware} run qwen3:8b, nomic-embed-text"
-    )
-    assert remarks(members(*plans)) == {("odd",): says}
+    plans = [*twins(4), a_plan("odd", models=(SMALL, EMBEDDING))]
+    usual = f"most hosts with {plans[0].hardware} run qwen3:8b, nomic-embed-text"
+    assert remarks(members(*plans)) == {("odd",): f"qwen3:4b, nomic-embed-text, where {usual}"}
 
 
 def test_no_majority_no_outlier() -> None:
-    plans = [*twins(2), *twins(2, "other", models=(CODER,))]
+    plans = [*twins(2), *twins(2, "other", models=(SMALL, EMBEDDING))]
     assert remarks(members(*plans)) == {}
+
+
+def test_hosts_of_which_something_else_is_asked_do_not_stand_out() -> None:
+    assert remarks(members(*twins(4), a_plan("coder", models=(CODER,)))) == {}
 
 
 def test_equal_plans_are_shown_once_with_the_number_of_their_hosts() -> None:
