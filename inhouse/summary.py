@@ -37,9 +37,9 @@ def _cells(name: str, outcome: Outcome) -> tuple[RenderableType, ...]:
 
 
 def _memory(plan: Plan, smoke: SmokeResult) -> str:
-    where = "GPU" if plan.accelerator == "cuda" else "RAM"
+    where = "GPU" if plan.accelerator != "cpu" else "RAM"
     used = sum(smoke.memory_used_mib.values())
-    planned = sum(m.gpu_mib if plan.accelerator == "cuda" else m.ram_mib for m in plan.models)
+    planned = sum(m.gpu_mib if plan.accelerator != "cpu" else m.ram_mib for m in plan.models)
     return f"{gib(used)} of {gib(plan.memory_total_mib)} {where}\n{gib(planned)} planned"
 
 

@@ -25,6 +25,7 @@ class Card:
     unified: bool = False
     """Its memory is the host's RAM."""
     backend: Literal["cuda", "vulkan", "metal"] = "cuda"
+    """Metal only where Apple's machines are compared."""
     taken_mib: int = 0
     """What others than Ollama hold of its memory (a display, other programs): in steps of 256 MiB, 0 below 300 MiB."""
     uuid: str = ""

@@ -62,7 +62,8 @@ class Plan(BaseModel):
     https_port: int
 
     accelerator: Literal["cuda", "vulkan", "metal", "cpu"]
-    """What the models are planned to run on: NVIDIA's GPUs by CUDA, AMD's by Vulkan, or the processor."""
+    """What the models are planned to run on: NVIDIA's GPUs by CUDA, AMD's by Vulkan, or the processor. Apple's Metal is
+    compared and never planned for."""
     hardware: str
     """One line: "RTX 4090 24 GiB, 16 threads, 64 GiB RAM"."""
     device: str = ""
