@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inhouse import exits
+from inhouse.catalogue.estimating import estimated
 from inhouse.console import for_people
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ catalogue_commands = typer.Typer(help="What is known of models, and whether it i
 @catalogue_commands.callback()
 def catalogue() -> None:
     """What is known of models, and whether it is true."""  # keeps a single command a command
+
+
+catalogue_commands.command("estimate")(estimated)
 
 
 @catalogue_commands.command("check")

@@ -32,6 +32,8 @@ BYTES_PER_ELEMENT = {
 """Size of one element of the KV cache, block scales included."""
 TABLE_TWICE = frozenset({"gemma3n", "gemma4"})
 """llama.cpp makes their output layer first: a tied table is in RAM twice where a model is loaded without mmap."""
+NO_HEADS_SOMEWHERE = frozenset({"granitehybrid", "lfm2", "lfm2moe", "nemotron_h", "nemotron_h_moe"})
+"""Their files count KV heads per layer, none in recurrent ones; Ollama's prediction then takes one head for all."""
 
 _STATE_BYTES = 4
 _CELLS_PER_PAGE = 256
@@ -81,7 +83,7 @@ class Use:
     """Tokens guessed ahead by a model that has draft layers; 0: none, and those layers are not loaded."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one loaded model takes; every part in MiB."""
 
@@ -251,7 +253,7 @@ def predicted(model: Described, context_length: int, parallel: int) -> float:
     it is: a vision part in a file of its own is not seen.
     """
     a = model.architecture
-    kv_heads = min((k.heads for k in a.kv), default=1)
+    kv_heads = 1 if a.name in NO_HEADS_SOMEWHERE else min((k.heads for k in a.kv), default=1)
     context = min(context_length, model.context_trained) * parallel
     blocks = a.blocks + a.draft_blocks
     cache = 2 * blocks * kv_heads * (a.embedding // a.heads) * context * 2 / 2**20

@@ -199,6 +199,7 @@ PUBLISHED: Final[Mapping[str, Model]] = {
             embedding=4608,
             heads=36,
             feed_forward=18432,
+            gated=False,
             vocabulary=49152,
             embedding_bits=4.5,
             tied=False,
