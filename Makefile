@@ -4,7 +4,7 @@
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test unit lint format clean prepare
+.PHONY: demo test unit oracle lint format clean prepare
 
 demo: prepare
 	@$(RUN)/inhouse demo
@@ -14,6 +14,9 @@ test: unit
 
 unit: prepare
 	@$(RUN)/pytest -q -n 2 --dist worksteal -m "not lab" --ignore tests/lab tests
+
+oracle: prepare
+	@$(RUN)/python -m tests.oracle
 
 lint: prepare
 	@.ci/lint
