@@ -39,11 +39,16 @@ def different(number: int, seed: int = SEED) -> list[HostFacts]:
     return [_host(random, sold) for _ in range(number)]
 
 
-def mixed(number: int, seed: int = SEED) -> list[HostFacts]:
-    """Hosts of KINDS kinds."""
-    kinds = different(KINDS, seed)
+def mixed(number: int, seed: int = SEED, kinds: int = KINDS) -> list[HostFacts]:
+    """Hosts of some kinds; the GPUs of each have UUIDs of their own, as real ones have."""
+    of_each = different(kinds, seed)
     random = Random(seed)
-    return [replace(random.choice(kinds), host=f"host{n}") for n in range(number)]
+    return [_another(random.choice(of_each), number) for number in range(number)]
+
+
+def _another(facts: HostFacts, number: int) -> HostFacts:
+    gpus_ = tuple(replace(g, uuid=f"GPU-{number}-{g.index}") for g in facts.nvidia.gpus)
+    return replace(facts, host=f"host{number}", nvidia=replace(facts.nvidia, gpus=gpus_))
 
 
 def _host(random: Random, sold: Sequence[Gpu]) -> HostFacts:

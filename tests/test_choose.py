@@ -343,8 +343,8 @@ def test_one_model_is_preferred_to_two_that_are_hardly_better() -> None:
     (model,) = plan.models
     assert model.purposes == ("chat", "code", "tools", "reasoning")
     for purpose in model.purposes:
-        best = max(c.model.quality_for(purpose) for c in judged("rtx-4090, ram 64", purpose) if not c.why_not)  # type: ignore[arg-type]
-        assert quality(model.tag, purpose) >= best - 4 * (FURTHER_MODEL + TURNS)  # type: ignore[arg-type]
+        best = max(c.model.quality_for(purpose) for c in judged("rtx-4090, ram 64", purpose) if not c.why_not)
+        assert quality(model.tag, purpose) >= best - 4 * (FURTHER_MODEL + TURNS)
 
 
 # GPUs

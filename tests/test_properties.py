@@ -15,6 +15,7 @@ from inhouse.planner.memory import Use
 from inhouse.planner.needs import FLOOR, LADDER
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.planner.preflight import CLOCK_LIMIT_S
+from tests.bench import different, mixed, seconds
 from tests.hosts_to_plan import host
 
 quick = settings(max_examples=12, deadline=None)
@@ -251,3 +252,17 @@ def test_estimates_add_up(cards_: list[int], ram: int, asked: dict[str, Any]) ->
         copies = row(m).architecture.embedding_mib
         assert placed + 2 >= parts - m.compute_mib
         assert m.gpu_mib <= parts + copies + 2
+
+
+# Scale
+
+
+def test_plans_of_a_fleet_take_time_in_proportion() -> None:
+    """`make bench` measures in full; the bounds here are generous, as a test's machine may be busy."""
+    fleet = mixed(300, kinds=40)
+    first = seconds(fleet)
+    few, many = seconds(fleet), seconds(fleet * 4)
+    assert first < 4.0
+    assert many < 3.0
+    assert many < max(few, 0.05) * 8
+    assert seconds(different(30, seed=7)) < 4.0

@@ -49,8 +49,8 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     that most others need not be looked at.
     """
     texts = tuple(p for p in purposes if p != "embedding")
-    uses = list(needs.uses(bool(budget.cards)))
     counts = bool(texts or pins.texts)
+    uses = [u for u in needs.uses(bool(budget.cards)) if counts or u.context_length == needs.contexts[0]]
     points = {use: worth.of_use(use, needs.wants) if counts else 0.0 for use in uses}
     modest = _modest(uses)
     search = _Search(needs, budget, texts, "embedding" in purposes, pins)

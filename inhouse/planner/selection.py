@@ -210,7 +210,7 @@ def _selection(
             chosen.append(_choice(option, found, needs, stays=option in staying))
     chosen.sort(key=lambda c: _place_in_list(c, pinned, needs))
     texts = [c for c in chosen if c.purposes != ("embedding",)]
-    context = max((c.use.context_length for c in texts), default=min(found.use.context_length, GOAL))
+    context = max((c.use.context_length for c in texts), default=found.use.context_length)
     use = replace(found.use, context_length=context, parallel=max((c.use.parallel for c in texts), default=1))
     worth_, speed, size = found.key
     key = (worth_ - worth.WITHOUT_PIN * (len(pinned) - sum(m.tag in options for m in pinned)), speed, size)
