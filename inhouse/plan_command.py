@@ -15,6 +15,7 @@ from inhouse.console import Progress, for_people, show_errors, texts
 from inhouse.errors import HostError, PlanError
 from inhouse.planner.wishes import ORIGIN, settings
 from inhouse.speeds import NONE, Speeds
+from inhouse.units import FEW, few
 
 if TYPE_CHECKING:  # loaded where hosts are asked; hardware one only thinks of needs neither Ansible nor pyinfra
     from inhouse.facts.model import HostFacts
@@ -97,9 +98,16 @@ def compared(machines: Sequence[str], wishes: Sequence[str], as_json: bool) -> i
 
 
 def explained(inventory: Inventory, as_json: bool) -> int:
-    """Say what came close on hosts of an inventory. What would change there is not asked."""
+    """Say what came close on hosts of an inventory. What would change there is not asked.
+
+    Raises:
+        PlanError: there are more hosts than a person reads of; JSON has them all.
+    """
     from inhouse.survey import survey
 
+    names = [host.name for host in inventory.hosts]
+    if len(names) > FEW and not as_json:
+        raise PlanError(f"{len(names)} hosts ({few(names)}) are too many to explain. Name some: {EXPLAIN} {names[0]}")
     found = survey(inventory, Progress(for_people(quiet=as_json)))
     asked = {host.name: host for host in inventory.hosts if host.name in found.plans}
     plans = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 FEW, SHOWN = 5, 3
-"""So many names are shown all; of more, so many."""
+"""Up to so many hosts are shown one by one, and so many names all; of more names, so many."""
 
 
 def gib(mib: float) -> str:

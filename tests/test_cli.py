@@ -223,6 +223,17 @@ def test_explain_of_an_unknown_host_names_the_nearest(run: Run, inventory: Path)
     assert "Nearest: gpu" in error
 
 
+def test_more_hosts_than_a_person_reads_of_are_not_explained(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = ", ".join(f"gpu{n}: {{ansible_host: 192.0.2.{n}}}" for n in range(1, 8))
+    (tmp_path / "hosts.yml").write_text(f"all: {{hosts: {{{hosts}}}}}\n")
+    monkeypatch.setattr(survey, "gather", None)
+    code, _, error = run("plan", str(tmp_path / "hosts.yml"), "--explain")
+    assert code == 1
+    assert "7 hosts (gpu1, gpu2, gpu3 and 4 more) are too many to explain. Name some: --explain gpu1" in error
+
+
 def test_machines_are_compared_in_the_order_they_are_named(run: Run) -> None:
     code, out, _ = run(
         "plan", "--compare", "rtx-4090", "rtx-5090, ram 64", "ram 64", "--json", "--set", "purposes=chat"

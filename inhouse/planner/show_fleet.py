@@ -10,10 +10,8 @@ from rich.text import Text
 from inhouse.planner.fleet import Alike, Fleet, Remark, totals
 from inhouse.planner.plan import Plan
 from inhouse.planner.show import UNDER_HOST, models_view, plan_view, where, whole_line
-from inhouse.units import few, number
+from inhouse.units import FEW, few, number
 
-FEW = 5
-"""Up to so many hosts are shown one by one."""
 SHOWN_KINDS = 20
 """Kinds of hosts that are shown of a large fleet; `--json` has all."""
 
