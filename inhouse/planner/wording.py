@@ -1,6 +1,7 @@
 """Sentences and numbers of a plan, as a person reads them."""
 
 from collections.abc import Iterator
+from dataclasses import astuple
 
 from inhouse.facts.model import HostFacts
 from inhouse.planner import machine as machines
@@ -77,10 +78,8 @@ def _gpus(budget: Budget) -> str:
 
 
 def _speed(speed: Speed) -> str:
-    expected = speed.tokens_per_second
-    if speed.measured:
-        return f"{rate(expected.likely)} tokens/s measured"
-    return f"{rate(expected.low)} to {rate(expected.high)} tokens/s expected"
+    low, likely, high = (rate(round(one, 1)) for one in astuple(speed.tokens_per_second))  # as in the plan
+    return f"{likely} tokens/s measured" if speed.measured else f"{low} to {high} tokens/s expected"
 
 
 def _runner_up(chosen: Chosen, decision: Decision) -> str:
@@ -136,5 +135,5 @@ def _slots(decision: Decision) -> Iterator[str]:
 
 def _cache(decision: Decision) -> Iterator[str]:
     kind = decision.selection.use.kv_cache_type
-    if kind != "f16" and decision.needs.settings.kv_cache_type is None:
+    if decision.selection.chosen and kind != "f16" and decision.needs.settings.kv_cache_type is None:
         yield f"KV cache in {kind}, which takes half of f16: so a better model or a longer context fits."
