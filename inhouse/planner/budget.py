@@ -155,6 +155,13 @@ class Budget:
         found = self.speed(model, use or Use(GOAL))
         return found.tokens_per_second.likely if found else None
 
+    @cached_property
+    def most_gbs(self) -> float:
+        """GB/s beyond which no model is read here."""
+        if self.measured or (self.cards and self._power[0] is None):
+            return float("inf")
+        return max(self._power[0] or 0.0, self._ram_gbs)
+
     def engine(self, share: float) -> Engine:
         """What a model runs on with a share of its layers on GPUs. With all there, the processor is no matter."""
         bandwidth, tflops = self._power

@@ -1,14 +1,15 @@
 """Models as they would run on a device: worked out once for all hosts that have it, whatever their memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import speed, worth
 from inhouse.planner.budget import Budget, Kind, Placement
 from inhouse.planner.loads import Load, PerModel, loads
-from inhouse.planner.memory import Use
+from inhouse.planner.memory import Use, tables_mib
 from inhouse.planner.needs import Allowed, Needs, Wants, able
 from inhouse.planner.speed import Engine, Speed
 
@@ -53,29 +54,30 @@ def option(model: Model, load: Load, placement: Placement, expected: Speed | Non
     )
 
 
-Row = tuple[int, float, float, int, Model, Load]
-"""Quality, memory needed, the least of it for a part of the model, size of the file, and what they belong to."""
+class Item(NamedTuple):
+    """A model for a purpose, with what rules it out before anything of it is worked out."""
+
+    quality: int
+    file_mib: int
+    floor_mib: float
+    """Less than it needs on any accelerator."""
+    gigabytes: float
+    """Read for each token."""
+    model: Model
 
 
-class Shelf:
-    """Models for a purpose under a use, the best first; each is worked out when it is first looked at."""
-
-    def __init__(self, models: Sequence[Model], row: Callable[[Model], Row]) -> None:
-        """Take the models in their order, and what makes a row of one."""
-        self._models, self._row = models, row
-        self._rows: list[Row] = []
-
-    def __iter__(self) -> Iterator[Row]:
-        """Yield a row for each model."""
-        for number, model in enumerate(self._models):
-            if number == len(self._rows):
-                self._rows.append(self._row(model))
-            yield self._rows[number]
+@lru_cache(maxsize=256)
+def items(purpose: Purpose, allowed: Allowed) -> tuple[Item, ...]:
+    """The models for a purpose that may be chosen, the best first."""
+    return tuple(
+        Item(m.quality_for(purpose), m.file_mib, _floor(m), speed.gigabytes_per_token(m), m)
+        for m in able(purpose, allowed)
+    )
 
 
-def shelf(purpose: Purpose, needs: Needs, budget: Budget, use: Use) -> Shelf:
-    """The models for a purpose that may be chosen."""
-    return _shelf(purpose, needs.allowed, use, budget.gpus, budget.kind)
+def _floor(model: Model) -> float:
+    """Nine tenths of the weights: draft layers are left out where they are not used, and the vocabulary's text."""
+    return 0.9 * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
 
 
 def embedders(budget: Budget, use: Use) -> PerModel[Option]:
@@ -104,17 +106,6 @@ def partly(model: Model, needs: Needs, budget: Budget, use: Use, room: float) ->
         return None
     found = option(model, load, placed, budget.speed(model, load.use, placed.share), needs.wants)
     return found if found.fast_enough and found.liked else None
-
-
-@lru_cache(maxsize=512)
-def _shelf(purpose: Purpose, allowed: Allowed, use: Use, gpus: int, kind: Kind) -> Shelf:
-    table = loads(use, gpus)
-
-    def row(model: Model) -> Row:
-        load = table.of(model)
-        return (model.quality_for(purpose), kind.needed(load), kind.least(load), model.file_mib, model, load)
-
-    return Shelf(able(purpose, allowed), row)
 
 
 @lru_cache(maxsize=512)

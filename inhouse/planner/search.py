@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import memory, worth
-from inhouse.planner.budget import Budget
-from inhouse.planner.loads import Load
+from inhouse.planner.budget import LEAST_SHARE, Budget
+from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs
-from inhouse.planner.options import Option, embedders, partly, shelf, wholes
+from inhouse.planner.options import Option, embedders, items, partly, wholes
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
@@ -162,8 +162,15 @@ class _AtUse:
     def _top(self, purpose: Purpose) -> float | None:
         """Quality of the best model for a purpose that fits in part; None if there is none."""
         room, disk = self.budget.usable, self.needs.disk_mib
-        rows = shelf(purpose, self.needs, self.budget, self.use)
-        return next((float(row[0]) for row in rows if row[2] <= room and row[3] <= disk), None)
+        kind, table = self.budget.kind, loads(self.use, self.budget.gpus)
+        fitting = (
+            float(item.quality)
+            for item in items(purpose, self.needs.allowed)
+            if item.file_mib <= disk
+            and item.floor_mib * LEAST_SHARE <= room
+            and kind.least(table.of(item.model)) <= room
+        )
+        return next(fitting, None)
 
     def _embeddings(self) -> Iterator[Way]:
         """Embedding models that fit, the best first: those pinned together, or one of the catalogue's."""
@@ -172,18 +179,14 @@ class _AtUse:
             kept = tuple(o for m in pinned if (o := self._whole(m)))
             yield kept, -worth.WITHOUT_PIN * (len(pinned) - len(kept))
             return
-        rows = [
-            row
-            for row in shelf("embedding", self.needs, self.budget, self.use)
-            if row[1] <= self.budget.usable and row[3] <= self.needs.disk_mib
-        ]
-        fitting = [o for row in rows if (o := self._whole(row[4]))]
-        smallest = float("inf")
+        rows = items("embedding", self.needs.allowed)
+        fitting = [o for row in rows if row.file_mib <= self.needs.disk_mib and (o := self._whole(row.model))]
+        smallest = (float("inf"),) * 3
         for one in sorted(fitting, key=lambda o: (-o.points, o.model.file_mib)):
-            size = self.budget.needed(one.load) + one.load.predicted + one.model.file_mib
-            if size < smallest:  # one that is worse and larger wins nothing
-                smallest = size
-                yield (one,), one.points
+            sizes = (self.budget.needed(one.load), one.load.predicted, float(one.model.file_mib))
+            if any(size < least for size, least in zip(sizes, smallest, strict=True)):
+                smallest = (min(sizes[0], smallest[0]), min(sizes[1], smallest[1]), min(sizes[2], smallest[2]))
+                yield (one,), one.points  # one that is worse and larger wins nothing
 
     def _whole(self, model: Model) -> Option | None:
         """The embedding model with all of it on the accelerator, if it fits there when it is alone."""
@@ -226,7 +229,8 @@ class _Texts:
         self.needs, self.budget, self.purposes = search.needs, search.budget, search.texts
         self.kind = search.budget.kind
         self.room, self.embeddings, self.partial = room, embeddings, partial
-        self.most_points = worth.of_use(at.use, search.needs.wants)
+        self.wants, self.table = search.needs.wants, loads(at.use, search.budget.gpus)
+        self.most_points, self.most_gbs = worth.of_use(at.use, self.wants), search.budget.most_gbs
         pins = [self._option(m) for m in search.pins.texts]
         self.pinned = tuple(o for o in pins if o)
         self.disk = disk - sum(o.model.file_mib for o in self.pinned)
@@ -251,9 +255,9 @@ class _Texts:
         assert self.found is not None  # the way without any model is always open
         return self.found
 
-    def _option(self, model: Model, load: Load | None = None) -> Option | None:
+    def _option(self, model: Model) -> Option | None:
         """The model as it would run in the room; None if it cannot, or not as fast as it must."""
-        load = load or self.budget.load(model, self.use)
+        load = self.table.of(model)
         if self.kind.needed(load) <= self.room:
             if self.kind.in_ram(load) > self.budget.ram:
                 return None
@@ -265,12 +269,18 @@ class _Texts:
         """Options for a purpose that are within a window below the best, the best first."""
         top = -worth.UNSERVED
         found: list[tuple[float, Option]] = []
-        for quality, needed, least, file_mib, model, load in shelf(purpose, self.needs, self.budget, self.use):
-            if quality + self.most_points < top - window:
+        part = LEAST_SHARE if self.partial else 1.0
+        for quality, file_mib, floor, gigabytes, model in items(purpose, self.needs.allowed):
+            most = quality + self.most_points
+            if most < top - window:
                 break
-            if file_mib > self.disk or (least if self.partial else needed) > self.room:
+            if file_mib > self.disk or floor * part > self.room:
                 continue
-            if option := self._option(model, load):
+            if self.most_gbs < worth.liked(model, self.wants) * gigabytes:
+                rate = self.most_gbs / gigabytes
+                if rate < self.wants.least_speed or worth.slow(most, rate, model, self.wants) < top - window:
+                    continue
+            if option := self._option(model):
                 found.append((quality + option.points, option))
                 top = max(top, quality + option.points)
         kept = [pair for pair in found if pair[0] >= top - window]

@@ -81,7 +81,12 @@ def of_model(model: Model, own: Use, share: float, expected: Speed | None, wants
         return points
     if expected.first_token_s.likely > PATIENCE_S:
         points -= max(context(own.context_length, wants.context_length is not None), 0.0)
-    missing = liked(model, wants) / max(expected.tokens_per_second.likely, 0.01)
+    return slow(points, expected.tokens_per_second.likely, model, wants)
+
+
+def slow(points: float, likely: float, model: Model, wants: Wants) -> float:
+    """Points less what a speed takes from them."""
+    missing = liked(model, wants) / max(likely, 0.01)
     return points - SLOW * log2(missing) if missing > 1 else points
 
 
