@@ -416,3 +416,32 @@ def test_measured_speeds_replace_expected_ones() -> None:
     measured = make_plan(host(), parse("rtx-4090, ram 64"), speeds=Speeds({("RTX 4090", expected.tag): 99.0}))
     assert (measured.models[0].tag, measured.models[0].tokens_per_second) == (expected.tag, 99.0)
     assert measured.models[0].speed_measured
+
+
+def test_another_makers_gpu_is_switched_off_where_it_is_not_planned_with() -> None:
+    facts = parse("rtx-4090, ram 64")
+    radeon = DisplayDevice("0000:09:00.0", "1002", "744c", "030000", "amdgpu")
+    both = make_plan(host(), replace(facts, display_devices=(*facts.display_devices, radeon)))
+    assert (both.accelerator, both.ollama_vulkan) == ("cuda", False)
+    assert make_plan(host(), facts).ollama_vulkan
+
+
+def test_the_margin_is_ollamas_own_where_its_release_reserves_the_vision_part() -> None:
+    assert plan_for("rtx-4090, ram 64").ollama_fit_target_mib == 1024
+    older = plan_for("rtx-4090, ram 64", ollama_version="0.31.1", ollama_archive_sha256="a" * 64)
+    assert older.ollama_fit_target_mib is None
+    needs, budget, _ = decided(host(purposes=("vision",)), parse("rtx-4090, ram 64"))
+    plain_needs, plain, _ = decided(host(), parse("rtx-4090, ram 64"))
+    model = next(c.model for c in candidates(needs, budget, "vision"))
+    use = needs.use(8192)
+    assert budget.need(model, use) == pytest.approx(plain.need(model, plain_needs.use(8192)) + model.projector_mib)
+
+
+def test_models_stay_together_only_if_they_really_fit_not_only_by_ollamas_prediction() -> None:
+    """Without flash attention they take much more than Ollama predicts."""
+    pinned = host(models=("llama3.1:8b", "llama3.2:3b"), context_length=32768)
+    plans = [(mib, make_plan(pinned, card(mib, compute="5.2"))) for mib in range(16384, 40960, 1024)]
+    together = [(mib, plan) for mib, plan in plans if plan.ollama_max_loaded_models == 2]
+    assert 0 < len(together) < len(plans)
+    assert all(sum(m.gpu_mib for m in plan.models) <= mib - 1024 for mib, plan in together)
+    assert all(not any(m.loaded for m in plan.models) for mib, plan in plans if plan.ollama_max_loaded_models == 1)
