@@ -80,9 +80,16 @@ def _floor(model: Model) -> float:
     return 0.9 * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
 
 
-def embedders(budget: Budget, use: Use) -> PerModel[Option]:
-    """Embedding models with every layer on the accelerator: how fast it is does not matter."""
-    return _embeddings(use, budget.gpus, budget.kind)
+def embedder(model: Model, budget: Budget, use: Use) -> Option:
+    """An embedding model with every layer on the accelerator: how fast it is does not matter."""
+    return _embeddings(use, budget.gpus, budget.kind).of(model)
+
+
+@lru_cache(maxsize=512)
+def embedders(allowed: Allowed, use: Use, gpus: int, kind: Kind) -> tuple[Option, ...]:
+    """The embedding models that may be chosen, that of most worth first."""
+    table = _embeddings(use, gpus, kind)
+    return tuple(sorted((table.of(m) for m in able("embedding", allowed)), key=lambda o: (-o.points, o.model.file_mib)))
 
 
 def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:

@@ -9,7 +9,7 @@ from inhouse.planner.budget import LEAST_SHARE, Budget
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs
-from inhouse.planner.options import Option, embedders, items, partly, wholes
+from inhouse.planner.options import Option, embedder, embedders, items, partly, wholes
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
@@ -179,13 +179,14 @@ class _AtUse:
             kept = tuple(o for m in pinned if (o := self._whole(m)))
             yield kept, -worth.WITHOUT_PIN * (len(pinned) - len(kept))
             return
-        rows = items("embedding", self.needs.allowed)
-        fitting = [o for row in rows if row.file_mib <= self.needs.disk_mib and (o := self._whole(row.model))]
-        smallest = (float("inf"),) * 3
-        for one in sorted(fitting, key=lambda o: (-o.points, o.model.file_mib)):
-            sizes = (self.budget.needed(one.load), one.load.predicted, float(one.model.file_mib))
-            if any(size < least for size, least in zip(sizes, smallest, strict=True)):
-                smallest = (min(sizes[0], smallest[0]), min(sizes[1], smallest[1]), min(sizes[2], smallest[2]))
+        budget, smallest = self.budget, (float("inf"),) * 3
+        for one in embedders(self.needs.allowed, self.use, budget.gpus, budget.kind):
+            load, file_mib = one.load, one.model.file_mib
+            needed = budget.kind.needed(load)
+            if needed > budget.usable or budget.kind.in_ram(load) > budget.ram or file_mib > self.needs.disk_mib:
+                continue
+            if needed < smallest[0] or load.predicted < smallest[1] or file_mib < smallest[2]:
+                smallest = min(needed, smallest[0]), min(load.predicted, smallest[1]), min(file_mib, smallest[2])
                 yield (one,), one.points  # one that is worse and larger wins nothing
 
     def _whole(self, model: Model) -> Option | None:
@@ -193,7 +194,7 @@ class _AtUse:
         load = self.budget.load(model, self.use)
         if self.budget.needed(load) > self.budget.usable or self.budget.in_ram(load) > self.budget.ram:
             return None
-        return embedders(self.budget, self.use).of(model)
+        return embedder(model, self.budget, self.use)
 
     def _room_beside(self, embeddings: Sequence[Option]) -> float:
         """What is left for one model for text, so that Ollama keeps the embedding models loaded beside it.
@@ -231,6 +232,7 @@ class _Texts:
         self.room, self.embeddings, self.partial = room, embeddings, partial
         self.wants, self.table = search.needs.wants, loads(at.use, search.budget.gpus)
         self.most_points, self.most_gbs = worth.of_use(at.use, self.wants), search.budget.most_gbs
+        self.most_liked = worth.most_liked(self.wants)
         pins = [self._option(m) for m in search.pins.texts]
         self.pinned = tuple(o for o in pins if o)
         self.disk = disk - sum(o.model.file_mib for o in self.pinned)
@@ -276,7 +278,7 @@ class _Texts:
                 break
             if file_mib > self.disk or floor * part > self.room:
                 continue
-            if self.most_gbs < worth.liked(model, self.wants) * gigabytes:
+            if self.most_gbs < self.most_liked * gigabytes:
                 rate = self.most_gbs / gigabytes
                 if rate < self.wants.least_speed or worth.slow(most, rate, model, self.wants) < top - window:
                     continue

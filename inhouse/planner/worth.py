@@ -96,8 +96,12 @@ def liked(model: Model, wants: Wants) -> float:
     What was stated is what is enough, and what one reads along with otherwise; twice as much for a model that thinks
     before it answers.
     """
-    least = wants.least_speed if wants.speed_is_stated else speed.COMFORTABLE
-    return least * (speed.THINKING_FACTOR if model.thinks else 1.0)
+    return most_liked(wants) / (1.0 if model.thinks else speed.THINKING_FACTOR)
+
+
+def most_liked(wants: Wants) -> float:
+    """Tokens/s at which a person likes to wait for any model."""
+    return (wants.least_speed if wants.speed_is_stated else speed.COMFORTABLE) * speed.THINKING_FACTOR
 
 
 def of_embedding(model: Model, mib: float, on_gpu: bool) -> float:
