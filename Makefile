@@ -4,7 +4,7 @@
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test unit oracle lint format clean prepare
+.PHONY: demo test unit bench oracle lint format clean prepare
 
 demo: prepare
 	@$(RUN)/inhouse demo
@@ -17,6 +17,9 @@ unit: prepare
 
 oracle: prepare
 	@$(RUN)/python -m tests.oracle
+
+bench: prepare
+	@$(RUN)/python -m tests.bench
 
 lint: prepare
 	@.ci/lint
