@@ -7,6 +7,7 @@ from pathlib import Path
 from inhouse.lab import engine as lab_engine
 from inhouse.lab import paths
 from tests.oracle import cases, judge, report
+from tests.oracle.judge import Refusal, Verdict
 
 PAGE = Path(__file__).parents[2] / "docs/oracle.md"
 
@@ -17,17 +18,21 @@ def main() -> int:
     wanted = cases.judged()
     if sys.argv[1:]:
         wanted = {tag: model for tag, model in cases.models().items() if tag in sys.argv[1:]}
-    verdicts = []
+    verdicts: list[Verdict] = []
+    refusals: list[Refusal] = []
     with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
-        for verdict in judge.judge_all(server, Path(folder), wanted):
-            verdicts.append(verdict)
-            for miss in verdict.misses():
+        for found in judge.judge_all(server, Path(folder), wanted):
+            if isinstance(found, Refusal):
+                refusals.append(found)
+                continue
+            verdicts.append(found)
+            for miss in found.misses():
                 sys.stdout.write(f"missed: {miss}\n")
             sys.stdout.flush()
-    missed = sum(1 for verdict in verdicts if any(verdict.misses()))
+    missed = sum(any(verdict.misses()) for verdict in verdicts)
     sys.stdout.write(report.summary(verdicts) + f"{missed} of {len(verdicts)} cases miss a bar\n")
     if not sys.argv[1:]:
-        PAGE.write_text(report.page(verdicts))
+        PAGE.write_text(report.page(verdicts, refusals))
     return 1 if missed else 0
 
 

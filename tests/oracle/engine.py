@@ -26,7 +26,7 @@ class Sizes:
     recurrent: float = 0.0
     compute: float = 0.0
     devices: dict[tuple[str, str], float] = field(default_factory=dict)
-    """Each buffer by its kind and device, as allocated (or planned): ("compute", "Vulkan0")."""
+    """Each buffer by its kind and device: ("compute", "Vulkan0"); and all that is planned there: ("planned", …)."""
     build: int = 0
 
     @property
@@ -86,6 +86,7 @@ def _read(line: str, sizes: Sizes, dry: bool, weights: bool) -> bool:
     elif "build" in line and (found := BUILD.search(line)):
         sizes.build = int(found[1])
     elif dry and "common_memory_breakdown_print" in line and (found := BREAKDOWN.search(line)):
+        sizes.devices["planned", found[1].split()[0]] = float(found[2])
         sizes.model += float(found[3]) if weights else 0.0
         return "Host" in found[1]
     return not dry and "graph: nodes" in line

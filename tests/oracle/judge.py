@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inhouse.catalogue import gguf
-from inhouse.catalogue.gguf import Header
 from inhouse.catalogue.models import Architecture
 from inhouse.planner import memory
-from inhouse.planner.memory import DRAFT_TOKENS, Memory, Use
+from inhouse.planner.memory import DRAFT_TOKENS, Described, Memory, Use
 from tests.oracle import engine, layouts
 from tests.oracle.engine import Sizes
 from tests.oracle.layouts import Model
@@ -18,6 +17,8 @@ PART, UNDER_MIB, OVER = 0.01, 150, 0.08
 """Bars: each of model and cache within 1 %; all together at most 150 MiB below and 8 % above."""
 ROUNDED_MIB = 1.0
 """A planned model's size is printed in whole MiB."""
+REFUSED = frozenset({("phi3", "q8_0", 4)})
+"""Architecture, cache and slots at which the engine aborts ("ggml-impl.h: fatal error"), with files of any maker."""
 SHORT, LONG, LONGEST = 4096, 32768, 131072
 
 
@@ -67,6 +68,22 @@ class Verdict:
         return f"{self.tag} ({self.name}), {self.context} tokens, {self.cache}, slots {self.slots}"
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A case that the engine ends in, whatever was estimated."""
+
+    tag: str
+    name: str
+    context: int
+    cache: str
+    slots: int
+
+    @property
+    def expected(self) -> bool:
+        """Known of this build: its graph has too few places for models of few tensors."""
+        return (self.name, self.cache, self.slots) in REFUSED
+
+
 def contexts(model: Model) -> Sequence[int]:
     """Three contexts, the last the longest a model was trained for, up to 131,072."""
     longest = min(model.context_trained, LONGEST)
@@ -83,7 +100,7 @@ def uses(model: Model, encoder: bool) -> Iterator[Use]:
                 yield Use(context, slots, cache)
 
 
-def arguments(header: Header, use: Use, batch: int) -> list[str]:
+def arguments(header: Described, use: Use, batch: int) -> list[str]:
     """Command line as Ollama gives it."""
     slots = 1 if "embedding" in header.purposes else use.parallel
     given = ["-c", str(min(use.context_length, header.context_trained) * slots), "-np", str(slots), "-fa", "on"]
@@ -97,7 +114,7 @@ def arguments(header: Header, use: Use, batch: int) -> list[str]:
     return given
 
 
-def judge(server: Path, folder: Path, tag: str, model: Model) -> list[Verdict]:
+def judge(server: Path, folder: Path, tag: str, model: Model) -> list[Verdict | Refusal]:
     """Write a model's file, ask the engine and the estimator for every use, and remove it.
 
     The estimator gets the catalogue's numbers and the size of the file, as it does for a row.
@@ -106,23 +123,34 @@ def judge(server: Path, folder: Path, tag: str, model: Model) -> list[Verdict]:
     layouts.write(file, model)
     try:
         header = gguf.read(file)
-        row = Row(model, header.file_mib, header.purposes)
-        found = []
+        row = Row(tag, model, header.file_mib, header.purposes)
+        found: list[Verdict | Refusal] = []
         for use in uses(model, not model.architecture.kv):
-            batch = memory.first_batch(header, use.context_length, use.parallel)
-            graphs = 2 if model.architecture.draft_blocks else 1
-            measured = engine.measure(server, file, arguments(header, use, batch), graphs=graphs)
-            case = (tag, model.name, use.context_length, use.kv_cache_type, use.parallel, batch)
-            found.append(Verdict(*case, measured, memory.estimate(row, use)))
+            found.append(_judged(server, file, row, use))
         return found
     finally:
         file.unlink()
+
+
+def _judged(server: Path, file: Path, row: "Row", use: Use) -> Verdict | Refusal:
+    batch = memory.first_batch(row, use.context_length, use.parallel)
+    graphs = 2 if row.architecture.draft_blocks else 1
+    case = (row.tag, row.model.name, use.context_length, use.kv_cache_type, use.parallel)
+    try:
+        measured = engine.measure(server, file, arguments(row, use, batch), graphs=graphs)
+    except engine.EngineRefuses:
+        refused = Refusal(*case)
+        if refused.expected:
+            return refused
+        raise
+    return Verdict(*case, batch, measured, memory.estimate(row, use))
 
 
 @dataclass(frozen=True)
 class Row:
     """A row of the catalogue whose file is the one that was written."""
 
+    tag: str
     model: Model
     file_mib: float
     purposes: tuple[str, ...]
@@ -139,7 +167,7 @@ class Row:
         return self.model.context_trained
 
 
-def judge_all(server: Path, folder: Path, models: Mapping[str, Model], jobs: int = 2) -> Iterator[Verdict]:
+def judge_all(server: Path, folder: Path, models: Mapping[str, Model], jobs: int = 2) -> Iterator[Verdict | Refusal]:
     """Judge models, some at a time, in their order."""
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(judge, server, folder, tag, model) for tag, model in models.items()]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.oracle.judge import Verdict
+from tests.oracle.judge import Refusal, Verdict
 
 HEAD = """\
 # What llama.cpp takes, and what was estimated
@@ -26,11 +26,20 @@ estimate from the measurement.
 """
 
 
-def page(verdicts: Sequence[Verdict]) -> str:
+REFUSED = """
+The engine itself ends here, before it plans anything (`ggml-impl.h: fatal error`: its graph has too few places for a
+model of few tensors), whoever made the file:
+
+"""
+
+
+def page(verdicts: Sequence[Verdict], refusals: Sequence[Refusal]) -> str:
     """The whole page."""
     build = max(v.measured.build for v in verdicts)
     ordered = sorted(verdicts, key=lambda v: (v.name, v.tag, v.context, v.cache, v.slots))
-    return HEAD.format(build=build, summary=summary(verdicts)) + "".join(_row(v) for v in ordered)
+    rows = HEAD.format(build=build, summary=summary(verdicts)) + "".join(_row(v) for v in ordered)
+    lines = [f"- {r.tag} ({r.name}), {r.context} tokens, {r.cache}, {r.slots} slots\n" for r in refusals]
+    return rows + (REFUSED + "".join(lines) if lines else "")
 
 
 def summary(verdicts: Sequence[Verdict]) -> str:
