@@ -75,10 +75,20 @@ def slots(model: Model, wanted: int) -> int:
     return 1 if "embedding" in model.purposes or model.architecture.name in ONE_SLOT else wanted
 
 
-def _load(model: Model, use: Use, gpus: int) -> Load:
-    own = replace(
-        use, parallel=slots(model, use.parallel), context_length=min(use.context_length, model.context_trained)
+def _own(model: Model, use: Use) -> Use:
+    """The part of a use that matters for a model: a context it was trained for, its slots; no cache, no cache type."""
+    return replace(
+        use,
+        context_length=min(use.context_length, model.context_trained),
+        parallel=slots(model, use.parallel),
+        kv_cache_type=use.kv_cache_type if model.architecture.kv else "f16",
     )
+
+
+def _load(model: Model, use: Use, gpus: int) -> Load:
+    own = _own(model, use)
+    if own != use:
+        return loads(own, gpus).of(model)
     m = memory.estimate(model, own, gpus)
     per_layer = (m.weights - m.embedding) / model.architecture.blocks
     return Load(

@@ -115,7 +115,7 @@ def partly(model: Model, needs: Needs, budget: Budget, use: Use, room: float) ->
     return found if found.fast_enough and found.liked else None
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _wholes(wants: Wants, use: Use, engine: Engine, kind: Kind) -> PerModel[Option]:
     return PerModel(lambda model: _whole(model, use, engine, kind, wants, {}))
 
