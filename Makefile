@@ -1,10 +1,11 @@
-# The only commands one needs: make demo · make test · make lint  (make unit: the tests that need no hosts)
+# The only commands one needs: make demo · make test · make lint  (make unit: the tests that need no hosts;
+# make molecule SCENARIO=container_engine: one role on hosts of its own)
 # Each installs what it needs, system packages included; see .ci/prepare.
 
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test unit bench oracle lint format clean prepare
+.PHONY: demo test unit bench oracle molecule lint format clean prepare
 
 demo: prepare
 	@$(RUN)/inhouse demo
@@ -17,6 +18,9 @@ unit: prepare
 
 oracle: prepare
 	@$(RUN)/python -m tests.oracle
+
+molecule: prepare
+	@.ci/molecule $(SCENARIO)
 
 bench: prepare
 	@$(RUN)/python -m tests.bench
