@@ -445,3 +445,15 @@ def test_models_stay_together_only_if_they_really_fit_not_only_by_ollamas_predic
     assert 0 < len(together) < len(plans)
     assert all(sum(m.gpu_mib for m in plan.models) <= mib - 1024 for mib, plan in together)
     assert all(not any(m.loaded for m in plan.models) for mib, plan in plans if plan.ollama_max_loaded_models == 1)
+
+
+def test_a_stated_speed_is_what_a_person_likes_but_for_one_that_is_only_tolerated() -> None:
+    hardware = "ram 64, cpu 16"
+    unstated = plan_for(hardware, purposes=("chat",)).models[0]
+    tolerated = plan_for(hardware, purposes=("chat",), min_tokens_per_second=1.0).models[0]
+    patient = plan_for(hardware, purposes=("chat",), min_tokens_per_second=3.0).models[0]
+    assert tolerated == unstated
+    assert patient.tokens_per_second is not None
+    assert unstated.tokens_per_second is not None
+    assert 3 <= patient.tokens_per_second < unstated.tokens_per_second
+    assert quality(patient.tag, "chat") > quality(unstated.tag, "chat")

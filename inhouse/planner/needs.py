@@ -17,6 +17,8 @@ FLOOR = 4096
 LADDER = (FLOOR, GOAL, 16384, 32768)
 """Contexts the planner chooses from. Beyond the last, reading a full context takes minutes and Ollama's batches grow to
 2048 tokens with buffers of gigabytes: that is for `context_length` to ask for."""
+SLOWEST_LIKED = 3.0
+"""Tokens/s. Less may be tolerated (`min_tokens_per_second`), but is not taken for what a person likes."""
 MOST_SLOTS = 64
 """Slots of one model that are ever planned; each has a context of its own."""
 
@@ -82,13 +84,9 @@ class Needs:
     @cached_property
     def wants(self) -> Wants:
         """What the worth of a model depends on."""
-        return Wants(
-            self.settings.context_length,
-            self.slots[0],
-            self.cache_types[0],
-            self.settings.min_tokens_per_second,
-            "min_tokens_per_second" in self.settings.model_fields_set,
-        )
+        least = self.settings.min_tokens_per_second
+        stated = "min_tokens_per_second" in self.settings.model_fields_set and least >= SLOWEST_LIKED
+        return Wants(self.settings.context_length, self.slots[0], self.cache_types[0], least, stated)
 
     @cached_property
     def allowed(self) -> Allowed:

@@ -50,7 +50,7 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     """
     texts = tuple(p for p in purposes if p != "embedding")
     counts = bool(texts or pins.texts)
-    uses = [u for u in needs.uses(bool(budget.cards)) if counts or u.context_length == needs.contexts[0]]
+    uses = list(needs.uses(bool(budget.cards))) if counts else [needs.use(needs.contexts[0])]
     points = {use: worth.of_use(use, needs.wants) if counts else 0.0 for use in uses}
     modest = _modest(uses)
     search = _Search(needs, budget, texts, "embedding" in purposes, pins)
@@ -155,7 +155,7 @@ class _AtUse:
         if not counted:
             return 0.0
         tops = [self._top(p) for p in self.search.texts]
-        from_ram = 0.0 if self.budget.cards else worth.FROM_RAM
+        from_ram = 0.0 if self.budget.cards else worth.in_ram(0.0)
         points = worth.of_use(self.use, self.needs.wants) - from_ram
         return sum(top or 0.0 for top in tops) / counted + points - worth.UNSERVED * tops.count(None)
 

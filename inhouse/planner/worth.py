@@ -25,6 +25,8 @@ HALF_THE_SLOTS = 2.0
 """Each halving of the slots that are wanted: more people wait for one another."""
 FROM_RAM = 6.0
 """All layers in RAM instead of on a GPU, in proportion: prompts are read slowly."""
+PARTLY = 1.0
+"""Any layer in RAM: the GPU waits for it at each token."""
 FURTHER_MODEL = 1.0
 """Each model for text beyond the first: to download, to keep, to explain."""
 TURNS = 3.0
@@ -76,12 +78,17 @@ def of_model(model: Model, own: Use, share: float, expected: Speed | None, wants
         expected: its speed; None where nothing is known.
         wants: what is asked.
     """
-    points = of_use(own, wants) - FROM_RAM * (1 - share)
+    points = of_use(own, wants) - (in_ram(share) if share < 1 else 0.0)
     if expected is None:
         return points
     if expected.first_token_s.likely > PATIENCE_S:
         points -= max(context(own.context_length, wants.context_length is not None), 0.0)
     return slow(points, expected.tokens_per_second.likely, model, wants)
+
+
+def in_ram(share: float) -> float:
+    """Points that layers in RAM take, with such a share of them on GPUs."""
+    return PARTLY + FROM_RAM * (1 - share)
 
 
 def slow(points: float, likely: float, model: Model, wants: Wants) -> float:
