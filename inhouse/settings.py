@@ -90,7 +90,7 @@ class HostSettings(BaseModel):
         ge=0,
         allow_inf_nan=False,
         description="Least acceptable speed of an answer, in tokens/s: slower models are not chosen, and the smoke "
-        "test of one fails. When not set, the planner also prefers what a person reads along with.",
+        "test of one fails. Not set, the planner also prefers 8, or 16 of a model that thinks first.",
     )
     learn_speeds: bool = Field(
         True, description="Speeds that verify measures on this host replace predictions in later plans."
