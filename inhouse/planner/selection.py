@@ -14,9 +14,10 @@ from inhouse.planner.needs import GOAL as GOAL
 from inhouse.planner.needs import LADDER as LADDER
 from inhouse.planner.needs import Needs as Needs
 from inhouse.planner.options import Option
-from inhouse.planner.search import NO_FLOOR, Found, Key, Pins, best, bound, fit_together
+from inhouse.planner.search import NO_FLOOR, best, bound
 from inhouse.planner.shortfall import nothing_for
 from inhouse.planner.speed import Speed
+from inhouse.planner.texts import Found, Key, Pins, fit_together
 
 
 @dataclass(frozen=True)

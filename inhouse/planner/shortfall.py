@@ -9,7 +9,8 @@ from inhouse.catalogue.version import version
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import GOAL, LADDER, Needs
-from inhouse.planner.search import Pins, best
+from inhouse.planner.search import best
+from inhouse.planner.texts import Pins
 
 
 def nothing_for(purpose: Purpose, needs: Needs, budget: Budget, taken_mib: int) -> str:
