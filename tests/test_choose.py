@@ -128,6 +128,7 @@ def test_a_forced_pin_is_planned_and_its_numbers_are_a_warning() -> None:
     assert plan.warnings == (problem,)
     assert problem.endswith("set force_models: true.")
     (model,) = plan.models
+    assert model.loaded
     assert 0 < model.gpu_share < 1
     assert model.ram_mib > 1024
     assert model.gpu_mib + 1024 <= 12288

@@ -169,10 +169,10 @@ def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
     slow = ""
     partly = budget.place(model, use)
     if over > 0 and partly and (speed := budget.speed(model, load.use, partly.share)):
-        likely, least = speed.tokens_per_second.likely, needs.settings.min_tokens_per_second
+        likely, wanted = speed.tokens_per_second.likely, worth.liked(model, needs.wants)
         slow = (
-            f" With {1 - partly.share:.0%} of it in RAM it would answer at {likely:.1f} tokens/s, {least:g} are the "
-            "least (min_tokens_per_second)."
+            f" With {1 - partly.share:.0%} of it in RAM it would answer at {likely:.1f} tokens/s; "
+            f"{wanted:g} are wanted of it then."
         )
     if over <= 0:
         speed = budget.speed(model, load.use)
@@ -209,6 +209,8 @@ def _selection(
     for option in options.values():
         if option.model not in pinned:
             chosen.append(_choice(option, found, needs, stays=option in staying))
+    if len(chosen) == 1:  # nothing takes turns with it
+        chosen = [replace(chosen[0], stays=True)]
     chosen.sort(key=lambda c: _place_in_list(c, pinned, needs))
     texts = [c for c in chosen if c.purposes != ("embedding",)]
     context = max((c.use.context_length for c in texts), default=found.use.context_length)
