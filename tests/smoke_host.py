@@ -31,6 +31,8 @@ class HostCommands:
     clock_offset_s: int = 0
     nvidia_smi: str = "echo 'NVIDIA GeForce RTX 4090, 580.95.05, 900 MiB, 24564 MiB'"
     journal: str = ""
+    render_nodes: str = "/dev/dri/renderD128"
+    vulkan_drivers: str = "radeon_icd.x86_64.json"
 
     def write(self, folder: Path) -> Path:
         """Write the commands; returns the folder."""
@@ -48,6 +50,8 @@ class HostCommands:
             "df": echo(f"Filesystem 1024-blocks Used Available Capacity Mounted on\n{free}"),
             "date": f"echo $(( $(/bin/date +%s) + {self.clock_offset_s} ))",
             "nvidia-smi": self.nvidia_smi,
+            "ls": f'case "$1" in *icd.d) {echo(self.vulkan_drivers)};; '
+            f"*) {echo(self.render_nodes)}; exit {0 if self.render_nodes else 2};; esac",
             "cat": f'case "$1" in /etc/inhouse/fleet) {echo(self.fleet)};; /proc/uptime) echo 9000.0 1.0;; '
             '*) exec /bin/cat "$@";; esac',
         }

@@ -173,6 +173,24 @@ def test_a_model_that_fell_back_to_the_cpu_names_the_driver_and_keeps_its_measur
     assert "qwen3:8b" in world.measured.generations
 
 
+@pytest.mark.parametrize(
+    ("host", "cause"),
+    [
+        ({"render_nodes": ""}, "no device below /dev/dri"),
+        ({"vulkan_drivers": "lvp_icd.x86_64.json"}, "Mesa's Vulkan driver for Radeon is missing"),
+        ({}, "groups render and video"),
+    ],
+)
+def test_a_radeon_that_is_not_used_is_not_blamed_on_nvidia(world: World, host: dict[str, str], cause: str) -> None:
+    world.plan(accelerator="vulkan")
+    world.service.gpu_share = 0.08
+    for name, value in host.items():
+        setattr(world.host, name, value)
+    message = world.verify()["qwen3:8b lies on the GPU or the CPU as planned"].message
+    assert cause in message
+    assert "nvidia" not in message
+
+
 def test_what_no_person_may_read_is_not_in_a_message(world: World) -> None:
     world.service.generate_error_in_stream = f"llama-server died, and {TOKEN} leaked into its words"
     world.service.models.pop("nomic-embed-text:latest")

@@ -83,7 +83,7 @@ def test_placed(host: Host, model: PlannedModel, measured: Measured, subject: Su
         as_planned,
         found=f"{share:.0%} of {model.tag} on the GPU",
         expected=expected,
-        cause="" if as_planned else causes_of_fallback(host, model),
+        cause="" if as_planned else causes_of_fallback(host, model, subject.plan),
         run=subject.here("plan"),
     )
 
