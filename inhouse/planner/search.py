@@ -73,7 +73,7 @@ class _AtUse:
             alone = self._text(self.budget.usable, partial=True)
             return _marked(alone, (), -worth.UNSERVED if self.search.embeds else 0.0, stays=True)
         found = self._beside(whole, ways)
-        return self._in_turns(found, ways)
+        return self._in_turns(found, ways, whole)
 
     def _beside(self, whole: Found, ways: Sequence[Way]) -> Found:
         """The best with embedding models that stay loaded; no text is worth more than without them."""
@@ -89,10 +89,11 @@ class _AtUse:
         assert found is not None  # there is a way at least
         return found
 
-    def _in_turns(self, found: Found, ways: Sequence[Way]) -> Found:
+    def _in_turns(self, found: Found, ways: Sequence[Way], whole: Found) -> Found:
         """That, or the best where embedding models take turns with the others, of which a part may lie in RAM then."""
-        most = self.bound()
-        alone: Found | None = None
+        splits = self.budget.kind.gpu and not self.budget.kind.unified
+        most = self.bound() if splits else whole.key[0]
+        alone = None if splits else whole
         for embeddings, points in ways:
             disk = sum(o.model.file_mib for o in embeddings)
             points -= worth.EMBEDDING_TURNS + disk / 1024
@@ -101,7 +102,7 @@ class _AtUse:
             alone = alone or self._text(self.budget.usable, partial=True)
             text = alone
             if not self._holds(alone, self.budget.usable, disk):
-                text = self._text(self.budget.usable, partial=True, disk=disk)
+                text = self._text(self.budget.usable, partial=splits, disk=disk)
             one = _marked(text, embeddings, points, stays=False)
             found = one if text.texts and one.key > found.key else found
         return found
