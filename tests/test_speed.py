@@ -181,11 +181,10 @@ def test_more_context_is_never_faster(text: Model, context: int, more: int, engi
 
 
 @given(text=texts, engine=st.sampled_from([RTX_4090, CPU]))
-def test_a_smaller_cache_is_never_slower(text: Model, engine: Engine) -> None:
+def test_a_smaller_cache_promises_no_speed_that_nobody_measured(text: Model, engine: Engine) -> None:
     large, small = (speed.predict(text, replace(USE, kv_cache_type=kind), engine) for kind in ("f16", "q8_0"))
     assert large is not None
-    assert small is not None
-    assert small.tokens_per_second.likely >= large.tokens_per_second.likely
+    assert small == large
 
 
 @given(active=st.floats(0.5, 30), more=st.floats(0, 30), engine=st.sampled_from([RTX_4090, CPU]))

@@ -184,7 +184,7 @@ def predict(model: Model, use: Use, engine: Engine, measured: float | None = Non
     """
     context = min(use.context_length, model.context_trained)
     filled = context * PROMPT_SHARE
-    seconds = seconds_per_token(model, engine, filled, use.kv_cache_type)
+    seconds = seconds_per_token(model, engine, filled)
     reading = prompt_seconds(model, filled, engine)
     if seconds is None or reading is None:
         return None
@@ -192,19 +192,17 @@ def predict(model: Model, use: Use, engine: Engine, measured: float | None = Non
     partly = engine.backend != "cpu" and 0 < engine.gpu_share < 1
     if measured is None or partly:
         return Speed(Range.around(1 / seconds, _spread(engine, prompt=False)), first, measured=False)
-    empty = seconds_per_token(model, engine, 0, use.kv_cache_type) or seconds
+    empty = seconds_per_token(model, engine) or seconds
     return Speed(Range(measured * empty / seconds, measured, measured), first, measured=True)
 
 
-def seconds_per_token(
-    model: Model, engine: Engine, filled: float = 0, cache_type: str = "f16", fitted: Fitted = FITTED
-) -> float | None:
+def seconds_per_token(model: Model, engine: Engine, filled: float = 0, fitted: Fitted = FITTED) -> float | None:
     """Seconds to generate one token when the context holds `filled` tokens already; None: nothing known of the device.
 
     GPUs take turns: each works on its layers while the others wait, so their times add up.
     """
     weights = gigabytes_per_token(model)
-    cache = _cache(model, filled, cache_type)
+    cache = _cache(model, filled)
     share = 0.0 if engine.backend == "cpu" else engine.gpu_share
     in_ram = (1 - share) * (weights + cache) / engine.ram_gbs
     if not share:
@@ -288,8 +286,11 @@ def _idle_b(model: Model) -> float:
     return (experts.count - experts.used) * size * blocks / 1e9
 
 
-def _cache(model: Model, filled: float, cache_type: str) -> float:
-    """GB read of one conversation's KV cache for one token, and of its recurrent state, which is written back too."""
+def _cache(model: Model, filled: float) -> float:
+    """GB read of one conversation's KV cache for one token, and of its recurrent state, which is written back too.
+
+    A quantized cache counts as one of 16 bits: less is read, but it is converted at every use, and none was measured.
+    """
     a = model.architecture
     cells = sum(
         group.layers
@@ -299,7 +300,7 @@ def _cache(model: Model, filled: float, cache_type: str) -> float:
         for group in a.kv
     )
     state = a.recurrent.layers * a.recurrent.state * a.recurrent.inner * _STATE_BYTES * 2 if a.recurrent else 0
-    return (cells * BYTES_PER_ELEMENT[cache_type] + state) / 1e9
+    return (cells * BYTES_PER_ELEMENT["f16"] + state) / 1e9
 
 
 def _attention(model: Model, tokens: float) -> float:
