@@ -221,6 +221,16 @@ def test_context_does_not_grow_at_the_cost_of_swapping() -> None:
     assert alone.ollama_context_length == 32768
 
 
+@pytest.mark.parametrize("memory_mib", [12000, 14000, 16000, 20000])
+def test_no_model_gets_a_cache_and_slots_that_end_its_engine(memory_mib: int) -> None:
+    plan = make_plan(host(models=("phi4:14b",), people=4), card(memory_mib))
+    assert plan.models
+    assert plan.ollama_kv_cache_type == "f16" or plan.ollama_num_parallel == 1
+    asked = make_plan(host(models=("phi4:14b",), parallel=4, kv_cache_type="q8_0"), card(memory_mib))
+    assert asked.problems
+    assert "phi4:14b" in {m.tag for m in make_plan(host(models=("phi4:14b",)), card(memory_mib)).models}
+
+
 def test_a_smaller_cache_type_is_taken_where_it_buys_context() -> None:
     plan = plan_for("rtx-3090, ram 64", models=("qwen3:14b", "qwen3:8b"))
     assert (plan.ollama_kv_cache_type, plan.ollama_context_length) == ("q8_0", 32768)

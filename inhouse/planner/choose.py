@@ -10,7 +10,7 @@ from inhouse.planner.decide import Decision, decide
 from inhouse.planner.disk import Space
 from inhouse.planner.loads import loads
 from inhouse.planner.machine import Machine
-from inhouse.planner.needs import Needs
+from inhouse.planner.needs import Needs, is_frail
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.planner.selection import Chosen, Selection
 from inhouse.planner.subject import Subject
@@ -172,8 +172,15 @@ def _architecture(facts: HostFacts) -> str:
 
 
 def _cache_problem(settings: HostSettings, selection: Selection) -> tuple[str, ...]:
-    if settings.kv_cache_type in (None, "f16") or selection.use.flash_attention:
+    if settings.kv_cache_type in (None, "f16"):
         return ()
+    if selection.use.flash_attention:
+        return tuple(
+            f"kv_cache_type {settings.kv_cache_type} with {chosen.use.parallel} requests at a time ends the engine of "
+            f"{chosen.model.tag}. Set parallel: 1 or kv_cache_type: f16."
+            for chosen in selection.chosen
+            if is_frail(chosen.model) and chosen.use.parallel > 1
+        )
     return (
         f"kv_cache_type {settings.kv_cache_type} needs flash attention, which a GPU of this host lacks: "
         "every model would fail to load. Set kv_cache_type: f16.",

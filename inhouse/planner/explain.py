@@ -9,6 +9,7 @@ from inhouse.catalogue.version import version
 from inhouse.planner import worth
 from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
+from inhouse.planner.needs import is_frail
 from inhouse.planner.selection import Candidate, Chosen, Needs, Selection, candidates, judged, lacking
 from inhouse.settings import HostSettings
 from inhouse.units import gib, listed, rate
@@ -187,6 +188,8 @@ def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
         yield f"its maker does not name {listed(unknown)}"
     if "embedding" not in model.purposes and model.context_trained < (asked.context_length or 0):
         yield f"was trained for {model.context_trained} tokens, {asked.context_length} are asked for"
+    if is_frail(model) and (asked.parallel or asked.people) > 1 and asked.kv_cache_type != "f16":
+        yield "ends its engine with a quantized KV cache and several slots (kv_cache_type: f16 would allow it)"
 
 
 def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selection) -> RunnerUp:

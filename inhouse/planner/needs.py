@@ -23,8 +23,13 @@ MOST_SLOTS = 64
 """Slots of one model that are ever planned; each has a context of its own."""
 
 
-Allowed = tuple[str, tuple[str, ...] | None, tuple[str, ...], int]
-"""Release of Ollama, licences (None: any), languages, and the context a model for text must be trained for."""
+FRAIL = frozenset({"phi3"})
+"""Architectures whose engine ends with a quantized KV cache and several slots (llama.cpp 11669, docs/oracle.md)."""
+
+
+Allowed = tuple[str, tuple[str, ...] | None, tuple[str, ...], int, bool]
+"""Release of Ollama, licences (None: any), languages, the context a model for text must be trained for, and whether
+frail models do."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,9 @@ class Needs:
         """Types of the KV cache to try, the one of highest quality first."""
         if self.settings.kv_cache_type:
             return (self.settings.kv_cache_type,)
-        return ("f16", "q8_0") if self.flash_attention else ("f16",)
+        pins = [catalogue.find(tag) for tag in self.settings.models or ()]
+        frail = self.slots[0] > 1 and any(pin and is_frail(pin) for pin in pins)
+        return ("f16", "q8_0") if self.flash_attention and not frail else ("f16",)
 
     @cached_property
     def wants(self) -> Wants:
@@ -92,7 +99,8 @@ class Needs:
     def allowed(self) -> Allowed:
         """What decides which models may be chosen, whatever the hardware."""
         settings = self.settings
-        return settings.ollama_version, settings.licences, settings.languages, settings.context_length or 0
+        frail = self.slots[0] == 1 or self.cache_types == ("f16",)
+        return settings.ollama_version, settings.licences, settings.languages, settings.context_length or 0, frail
 
     def uses(self, on_gpu: bool) -> Iterator[Use]:
         """Every use that may be planned. On a CPU, where reading a prompt is slow, no context above the goal."""
@@ -108,13 +116,18 @@ class Needs:
         return able(purpose, self.allowed)
 
 
+def is_frail(model: Model) -> bool:
+    """Whether a quantized KV cache and several slots end the model's engine."""
+    return model.architecture.name in FRAIL
+
+
 @lru_cache(maxsize=256)
 def able(purpose: Purpose, allowed: Allowed) -> tuple[Model, ...]:
     """Models for a purpose that a release, licences and languages leave, the best first.
 
     Of models for text those trained for the context, unless none is.
     """
-    release, licences, languages, context = allowed
+    release, licences, languages, context, frail = allowed
     newest = version(release)
     found = [
         m
@@ -123,6 +136,7 @@ def able(purpose: Purpose, allowed: Allowed) -> tuple[Model, ...]:
         and version(m.min_ollama) <= newest
         and (licences is None or m.licence in licences)
         and set(languages) <= set(m.languages)
+        and (frail or not is_frail(m))
     ]
     if purpose != "embedding":
         found = [m for m in found if m.context_trained >= context] or found
