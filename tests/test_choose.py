@@ -408,7 +408,9 @@ def test_memory_that_others_hold_is_not_planned_with_and_that_is_said() -> None:
     shared = replace(gpu, memory_used_mib=9000, memory_free_mib=15564, processes=(other,))
     plan = make_plan(host(), replace(facts, nvidia=replace(facts.nvidia, gpus=(shared,))))
     assert sum(m.gpu_mib for m in plan.models) + 9000 + 1024 <= 24564
-    assert any("held by others" in r for r in plan.reasons)
+    assert [r for r in plan.reasons if "held by others" in r] == [
+        "9216 of 24564 MiB of RTX 4090 are held by others (blender) and are left to them."
+    ]
     assert quality(plan.models[0].tag, "chat") < quality(plan_for("rtx-4090, ram 64").models[0].tag, "chat")
 
 

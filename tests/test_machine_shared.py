@@ -8,8 +8,9 @@ import pytest
 from inhouse.facts.model import DisplayDevice, DriverState, HostFacts, MigSlice, OperatingSystem, Virtualization
 from inhouse.facts.parse import parse as parse_probe
 from inhouse.planner.card import in_steps
+from inhouse.planner.choose import make_plan
 from inhouse.planner.machine import Machine, judge
-from tests.hosts_to_plan import card
+from tests.hosts_to_plan import card, host
 
 RECORDINGS = Path(__file__).parent / "facts"
 DEBIAN_12 = OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "6.1.0-41-cloud-amd64", "x86_64")
@@ -52,6 +53,40 @@ def test_a_slice_that_others_fill_is_left_to_them() -> None:
     gpu = replace(gpu, slices=(full, *gpu.slices[1:]))
     (found,) = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=(gpu,)))).cards
     assert found.name == "H100 80GB HBM3 MIG 2g.20gb"
+
+
+def test_what_others_hold_of_the_slice_that_is_used_is_said() -> None:
+    facts = recorded("mig-h100")
+    gpu = replace(facts.nvidia.gpus[0], processes=())
+    held = replace(gpu, slices=(replace(gpu.slices[0], memory_used_mib=5000), *gpu.slices[1:]))
+    machine = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=(held,))))
+    assert "which has most room, though others hold 5120 MiB of it; left to others" in machine.reasons[0]
+
+
+def test_a_slice_beside_a_whole_gpu_that_is_used_is_left_alone_for_the_right_reason() -> None:
+    facts = recorded("mig-one-of-two-a100-old-uuids")
+    gpus = tuple(replace(gpu, driver_version="580.126.09") for gpu in facts.nvidia.gpus)
+    plan = make_plan(host(), replace(facts, nvidia=replace(facts.nvidia, gpus=gpus)))
+    assert plan.ollama_visible_devices.startswith("GPU-8fd")
+    (left,) = [r for r in plan.reasons if "left alone" in r]
+    assert left.startswith("A100-SXM4-80GB MIG 1c.3g.40gb")
+    assert left.endswith("a process uses whole GPUs or one MIG slice, and the whole ones serve better here.")
+
+
+def test_a_card_by_amd_that_the_catalogue_lacks_is_planned_and_that_is_said_once() -> None:
+    facts = recorded("amd-instinct-mi210")
+    (gpu,) = facts.amd
+    new = replace(facts, amd=(replace(gpu, name="AMD Radeon RX 99999"),), display_devices=(unknown(facts),))
+    plan = make_plan(host(), new)
+    said = [r for r in plan.reasons if "not in the catalogue" in r]
+    assert said == [
+        "RX 99999 is not in the catalogue: planned by what its driver reports, 65520 MiB; its speed is not known."
+    ]
+
+
+def unknown(facts: HostFacts) -> DisplayDevice:
+    (device,) = facts.amd_devices
+    return replace(device, device_id="ffff")
 
 
 def test_in_a_container_what_is_used_of_a_slice_may_be_ollamas_own() -> None:

@@ -7,6 +7,7 @@ distribution. ROCm comes in an archive of its own that is not used: no checked s
 from dataclasses import dataclass
 
 from inhouse.catalogue import gpus as catalogue
+from inhouse.catalogue.chips import AMD
 from inhouse.facts.model import AmdGpu, DisplayDevice, HostFacts, Virtualization
 from inhouse.planner import driver
 from inhouse.planner.card import Card, Found, in_steps
@@ -14,7 +15,6 @@ from inhouse.planner.nvidia import PASSED_THROUGH, counted
 
 STRIX_HALO = "Strix Halo"
 _STRIX_HALO_GFX = "gfx1151"
-VENDOR = "1002"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Device:
             return _short(self.row.name)
         if self.gpu and self.gpu.name:
             return _short(self.gpu.name)
-        return _every_name(self.pci.device_id) or f"AMD GPU {VENDOR}:{self.pci.device_id}"
+        return _every_name(self.pci.device_id) or f"AMD GPU {AMD}:{self.pci.device_id}"
 
     @property
     def memory_mib(self) -> int | None:
@@ -51,7 +51,7 @@ def _short(name: str) -> str:
 
 def _every_name(device_id: str) -> str:
     """All cards of a PCI id, where nothing tells them apart: "RX 7900 XT or RX 7900 XTX"; "" for an unknown id."""
-    rows = (g for g in catalogue.gpus() if g.vendor == VENDOR and device_id in (g.id, *g.also))
+    rows = (g for g in catalogue.gpus() if g.vendor == AMD and device_id in (g.id, *g.also))
     return " or ".join(_short(g.name) for g in rows)
 
 
@@ -88,7 +88,13 @@ def _reasons(cards: list[Card], others: list[str]) -> tuple[str, ...]:
         for c in cards
         if c.taken_mib
     ]
-    return tuple(said)
+    said += [
+        f"{c.name} is not in the catalogue: planned by what its driver reports, {c.memory_mib} MiB; its speed is not "
+        "known."
+        for c in cards
+        if c.bandwidth_gbs is None
+    ]
+    return tuple(dict.fromkeys(said))
 
 
 def _devices(facts: HostFacts) -> tuple[_Device, ...]:
@@ -97,7 +103,7 @@ def _devices(facts: HostFacts) -> tuple[_Device, ...]:
 
 
 def _device(pci: DisplayDevice, gpu: AmdGpu | None) -> _Device:
-    return _Device(pci, gpu, catalogue.find(pci.device_id, VENDOR, gpu.memory_total_mib if gpu else None))
+    return _Device(pci, gpu, catalogue.find(pci.device_id, AMD, gpu.memory_total_mib if gpu else None))
 
 
 def _card(device: _Device, memory_mib: int) -> Card:

@@ -62,7 +62,7 @@ def decide(
     )
     best = _best(alike) if speeds is NONE else _Sets(alike).best()
     cards = tuple(machine.cards[alike.cards.index(c)] for c in best.budget.cards)
-    reasons = (*_about_cards(machine, cards), *_left_alone(machine, cards))
+    reasons = tuple(_left_alone(machine, cards))
     budget = replace(best.budget, cards=cards)
     return Decision(best.needs, budget, best.selection, _layout(best.selection, best.budget), counts_once, reasons)
 
@@ -173,22 +173,6 @@ def _layout(selection: Selection, budget: Budget) -> Layout:
     return layout([want] if selection.together else alone or [staying], selection.use, budget.cards)
 
 
-def _about_cards(machine: Machine, used: Sequence[Card]) -> Iterator[str]:
-    """What is to be said about the GPUs that are used."""
-    for card in dict.fromkeys(used):
-        if card.taken_mib:
-            yield (
-                f"{gib(card.taken_mib)} of {card.name}'s memory are held by others (a display, another program) and "
-                "not planned with."
-            )
-    for card in {c.name: c for c in machine.cards if c.bandwidth_gbs is None}.values():
-        able = f", compute capability {card.compute}" if card.compute else ""
-        yield (
-            f"{card.name} is not in the catalogue: it is planned by what its driver reports ({card.memory_mib} MiB"
-            f"{able}), and its speed is not known."
-        )
-
-
 def _left_alone(machine: Machine, used: Sequence[Card]) -> Iterator[str]:
     """Why GPUs that would work are not used."""
     left = [c for c in machine.cards if c not in used]
@@ -200,7 +184,7 @@ def _left_alone(machine: Machine, used: Sequence[Card]) -> Iterator[str]:
     elif left[0].backend != used[0].backend:
         yield f"{names} is left alone: Ollama does not mix GPUs of different makers."
     elif left[0].uuid.startswith(card_sets.MIG):
-        yield f"{names} left alone: a program gets one slice of a GPU, the largest is used."
+        yield f"{names} left alone: a process uses whole GPUs or one MIG slice, and the whole ones serve better here."
     else:
         yield f"{names} left alone: with it nothing better would fit, or answers would be slower."
 

@@ -55,12 +55,13 @@ def offered(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Ca
     best = max(slices, key=lambda card: card.room_mib)
     rest = _counted([card.name for card in slices if card is not best])
     left = f"; left to others: {rest}" if rest else ""
+    held = f", though others hold {best.taken_mib} MiB of it" if best.taken_mib else ""
     if whole:
-        why = f"A process uses whole GPUs or one MIG slice, not both. Of the slices {best.name} has most room{left}."
-        return (*whole, best), (why,)
+        rule = "A process uses whole GPUs or one MIG slice, not both."
+        return (*whole, best), (f"{rule} Of the slices {best.name} has most room{held}{left}.",)
     return (best,), (
         f"The GPU is split by MIG and a process uses one slice: models run on {best.name} ({best.memory_mib} MiB), "
-        f"which has most room{left}.",
+        f"which has most room{held}{left}.",
     )
 
 

@@ -78,6 +78,7 @@ def _working(facts: HostFacts, elsewhere: str) -> Found:
             warnings.append(fault)
         elif gpu.mig:
             slices += mig.cards(gpu, card, 0 if facts.virtualization in _BLIND else None)
+            reasons += _unknown(gpu, card, facts)
         else:
             whole.append(card)
             reasons += _about(gpu, card, facts)
@@ -152,13 +153,7 @@ def _held_by_others(gpu: NvidiaGpu, facts: HostFacts) -> int:
 
 def _about(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
     """What is worth to know of a GPU that is used."""
-    said = []
-    if _row(gpu, facts) is None:
-        ids = [f" (10de:{d.device_id})" for d in facts.nvidia_devices if d.slot == gpu.pci_slot]
-        said.append(
-            f"{card.name}{''.join(ids)} is not in the catalogue: planned by what its driver reports, "
-            f"{card.memory_mib} MiB and compute capability {card.compute or 'unknown'}; its speed is not known."
-        )
+    said = _unknown(gpu, card, facts)
     if card.unified:
         said.append(f"{card.name} shares the host's memory (unified memory), so the system needs its part of it.")
     if card.taken_mib:
@@ -168,6 +163,17 @@ def _about(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
             f"({programs or 'a display'}) and are left to them."
         )
     return said
+
+
+def _unknown(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
+    """That the catalogue lacks a GPU."""
+    if _row(gpu, facts) is not None:
+        return []
+    ids = [f" (10de:{d.device_id})" for d in facts.nvidia_devices if d.slot == gpu.pci_slot]
+    return [
+        f"{card.name}{''.join(ids)} is not in the catalogue: planned by what its driver reports, "
+        f"{card.memory_mib} MiB and compute capability {card.compute or 'unknown'}; its speed is not known."
+    ]
 
 
 def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
