@@ -122,6 +122,11 @@ def test_apples_machines_are_compared_and_said_not_to_be_deployed() -> None:
     assert any(talking.tag in text for text in pc.cannot)
 
 
+def test_the_disk_that_models_may_take_binds_apples_machines_too() -> None:
+    (mac,) = compare(("mac-studio-m3-ultra 256",), HostSettings(models_disk_gib=10))
+    assert 5 * 1024 < sum(m.download_mib for m in mac.models) <= 10 * 1024
+
+
 @pytest.mark.parametrize(("gib", "share"), [(16, 2 / 3), (36, 2 / 3), (64, 3 / 4), (256, 3 / 4)])
 def test_the_gpu_of_a_mac_gets_a_part_of_the_memory(gib: int, share: float) -> None:
     name = {16: "m4 16", 36: "m3-max-30-core 36", 64: "m4-pro 64", 256: "m3-ultra 256"}[gib]

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from inhouse.catalogue.gpus import Gpu
-from inhouse.catalogue.releases import releases
 from inhouse.planner import budget as budgets
 from inhouse.planner import imagined
 from inhouse.planner.card import Card
 from inhouse.planner.cards import layout
 from inhouse.planner.decide import Decision
+from inhouse.planner.disk import Space
 from inhouse.planner.hardware import Wanted
+from inhouse.planner.machine import judge
 from inhouse.planner.selection import Needs, select
 from inhouse.settings import HostSettings
 
@@ -43,9 +44,9 @@ def decide(machine: Gpu, wanted: Wanted, settings: HostSettings) -> Decision:
         backend="metal",
         tflops=machine.tflops,
     )
-    disk = wanted.disk_mib - releases().ollama.archive_mib - settings.disk_reserve_mib
-    needs = Needs(settings, True, disk)
     facts = imagined.facts((), wanted.ram_mib, wanted.disk_mib, wanted.cores)
+    disk = Space.of(settings, facts, judge(facts), open_webui=False)
+    needs = Needs(settings, True, disk.for_models)
     budget = budgets.on_gpus(facts, (card,), 0, images="vision" in settings.purposes)
     budget = replace(budget, usable=min(budget.usable, for_gpu(machine.memory_mib)))
     selection = select(needs, budget)
