@@ -125,8 +125,10 @@ def test_a_forced_pin_is_planned_and_its_numbers_are_a_warning() -> None:
     (problem,) = plan_for("rtx-3060, ram 64", models=("qwen3:32b",)).problems
     plan = plan_for("rtx-3060, ram 64", models=("qwen3:32b",), force_models=True)
     assert plan.problems == ()
-    assert plan.warnings == (problem,)
-    assert problem.endswith("set force_models: true.")
+    (warning,) = plan.warnings
+    numbers, _, advice = problem.partition(" Pin a smaller model")
+    assert advice.endswith("set force_models: true.")
+    assert warning == f"{numbers} It is planned all the same (force_models: true)."
     (model,) = plan.models
     assert model.loaded
     assert 0 < model.gpu_share < 1
@@ -319,6 +321,11 @@ def test_a_disk_budget_is_kept() -> None:
             {"purposes": ("code",), "context_length": 262144, "open_webui": False},
             r"No code model fits: 4096 MiB of RAM .* at 262144 tokens\. Nearest: code at \d+ tokens runs [\w.:-]+ at "
             r"about [\d.]+ tokens/s\. Add memory.*",
+        ),
+        (
+            "rtx-4090, ram 64",
+            {"purposes": ("chat",), "licences": ("MIT",), "languages": ("de",)},
+            r"No chat model with the licence MIT \(licences\) names de among its languages \(languages\)\.",
         ),
         (
             "rtx-4090, ram 64",

@@ -157,6 +157,16 @@ def test_a_licence_that_is_not_allowed_is_told() -> None:
     assert f"licence {big.licence} is not allowed" in about(BIG, parse("rtx-4090, ram 64"), licences=(other,)).sentence
 
 
+def test_that_phi_ends_its_engine_is_told_only_where_it_would() -> None:
+    """Without flash attention (GTX 970) there is no quantized cache."""
+    says = "ends its engine"
+    assert says in about("phi4-mini", parse("rtx-4060, ram 32"), people=4).sentence
+    assert (
+        says not in about("phi4-mini", parse("gtx-970 x4, ram 32"), people=4).sentence
+    )
+    assert says not in about("phi4-mini", parse("rtx-4060, ram 32"), people=4, kv_cache_type="f16").sentence
+
+
 def test_a_context_beyond_the_trained_is_told() -> None:
     big = model(BIG)
     asked = big.context_trained * 2

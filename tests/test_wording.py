@@ -6,6 +6,7 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner.choose import decided, make_plan
 from inhouse.planner.explain import explain
 from inhouse.planner.hardware import parse
+from inhouse.planner.needs import MOST_SLOTS
 from inhouse.planner.plan import Plan, PlannedModel
 from inhouse.units import gib, rate
 from tests.hosts_to_plan import host
@@ -78,6 +79,24 @@ def test_people_who_must_wait_are_told() -> None:
     assert 1 < made.ollama_num_parallel < 40
     says = f"{made.ollama_num_parallel} requests at a time of 40 wanted: more would not fit, the others wait."
     assert says in made.reasons
+
+
+def test_more_people_than_a_model_gets_slots_are_told_too() -> None:
+    made = plan("h200, ram 256", people=200, purposes=("chat",), context_length=4096)
+    assert made.ollama_num_parallel == MOST_SLOTS
+    assert "64 requests at a time of 200 wanted: no model gets more slots, the others wait." in made.reasons
+
+
+def test_of_embedding_models_alone_no_context_is_explained() -> None:
+    assert plan("rtx-4090", models=("nomic-embed-text",)).reasons == ()
+
+
+def test_a_plan_without_models_says_why() -> None:
+    made = plan("rtx-4090", models=())
+    assert made.models == ()
+    assert made.reasons == (
+        "No model is planned: models is an empty list, and purposes does not say what others are for.",
+    )
 
 
 def test_a_smaller_cache_is_told_only_where_the_planner_took_it() -> None:

@@ -11,7 +11,6 @@ from inhouse.planner.budget import Budget
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import is_frail
 from inhouse.planner.selection import Candidate, Chosen, Needs, Selection, candidates, judged, lacking
-from inhouse.settings import HostSettings
 from inhouse.units import gib, listed, rate
 
 SHOWN = 5
@@ -95,7 +94,7 @@ def why_not(model: Model, purpose: Purpose, needs: Needs, budget: Budget, select
 
 def _runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: Budget) -> RunnerUp:
     """Say what a model would have needed if it were alone on the host."""
-    lacks = list(_of_the_model(model, needs.settings))
+    lacks = list(_of_the_model(model, needs))
     if candidate is None:
         return RunnerUp(model, None, tuple(lacks))
     if (over := model.file_mib - needs.disk_mib) > 0:
@@ -178,8 +177,9 @@ def _likely(model: Model, candidate: Candidate, share: float, budget: Budget) ->
     return expected.tokens_per_second.likely if expected else None
 
 
-def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
+def _of_the_model(model: Model, needs: Needs) -> Iterator[str]:
     """What no other hardware would mend."""
+    asked = needs.settings
     if version(model.min_ollama) > version(asked.ollama_version):
         yield f"needs Ollama {model.min_ollama}"
     if asked.licences and model.licence not in asked.licences:
@@ -188,7 +188,7 @@ def _of_the_model(model: Model, asked: HostSettings) -> Iterator[str]:
         yield f"its maker does not name {listed(unknown)}"
     if "embedding" not in model.purposes and model.context_trained < (asked.context_length or 0):
         yield f"was trained for {model.context_trained} tokens, {asked.context_length} are asked for"
-    if is_frail(model) and (asked.parallel or asked.people) > 1 and asked.kv_cache_type != "f16":
+    if is_frail(model) and not needs.takes_frail:
         yield "ends its engine with a quantized KV cache and several slots (kv_cache_type: f16 would allow it)"
 
 

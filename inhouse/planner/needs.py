@@ -98,9 +98,13 @@ class Needs:
     @cached_property
     def allowed(self) -> Allowed:
         """What decides which models may be chosen, whatever the hardware."""
-        settings = self.settings
-        frail = self.slots[0] == 1 or self.cache_types == ("f16",)
-        return settings.ollama_version, settings.licences, settings.languages, settings.context_length or 0, frail
+        settings, context = self.settings, self.settings.context_length or 0
+        return settings.ollama_version, settings.licences, settings.languages, context, self.takes_frail
+
+    @property
+    def takes_frail(self) -> bool:
+        """Frail models may be chosen: a quantized KV cache and several slots do not come together here."""
+        return self.slots[0] == 1 or self.cache_types == ("f16",)
 
     def uses(self, on_gpu: bool) -> Iterator[Use]:
         """Every use that may be planned. On a CPU, where reading a prompt is slow, no context above the goal."""

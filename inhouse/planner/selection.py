@@ -162,7 +162,7 @@ def _can_run(model: Model, needs: Needs, budget: Budget) -> bool:
 
 
 def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
-    """Say of a pinned model that does not fit how much it lacks."""
+    """Say of a pinned model that does not fit, or answers too slowly, what it lacks and what can be done."""
     load = budget.load(model, use)
     where = "on the GPU" if budget.cards else "in RAM"
     over = lacking(model, use, budget)
@@ -179,13 +179,19 @@ def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
         likely = speed.tokens_per_second.likely if speed else 0.0
         return (
             f"models: {model.tag} would answer at {likely:.1f} tokens/s, {needs.settings.min_tokens_per_second:g} are "
-            "the least (min_tokens_per_second). Pin a smaller model, lower that, or set force_models: true."
+            f"the least (min_tokens_per_second). {_ways_out('lower that', needs)}"
         )
     return (
         f"models: {model.tag} needs {budget.needed(load):.0f} MiB {where} at {use.context_length} tokens, "
         f"{budget.usable:.0f} MiB can be used: {over:.0f} MiB are missing.{slow} "
-        "Pin a smaller model, lower context_length or parallel, or set force_models: true."
+        f"{_ways_out('lower context_length or parallel', needs)}"
     )
+
+
+def _ways_out(lower: str, needs: Needs) -> str:
+    if needs.settings.force_models:
+        return "It is planned all the same (force_models: true)."
+    return f"Pin a smaller model, {lower}, or set force_models: true."
 
 
 def _unserved(purposes: Sequence[Purpose], found: Found, needs: Needs, budget: Budget) -> tuple[str, ...]:

@@ -58,8 +58,10 @@ def _nothing_able(purpose: Purpose, needs: Needs) -> str:
     missing = [code for code in settings.languages if code not in named]
     wanted = " and ".join(missing or settings.languages)
     most = max(allowed, key=lambda m: (len(set(settings.languages) & set(m.languages)), m.quality_for(purpose)))
-    speaks = " and ".join(code for code in settings.languages if code in most.languages) or "none of them"
-    return f"No {purpose} model names {wanted} among its languages (languages). Nearest: {most.tag} names {speaks}."
+    speaks = " and ".join(code for code in settings.languages if code in most.languages)
+    nearest = f" Nearest: {most.tag} names {speaks}." if speaks else ""
+    of_licence = f" with the licence {' or '.join(settings.licences)} (licences)" if settings.licences else ""
+    return f"No {purpose} model{of_licence} names {wanted} among its languages (languages).{nearest}"
 
 
 def _modest(needs: Needs, context: int) -> Use:

@@ -94,6 +94,8 @@ def _runner_up(chosen: Chosen, decision: Decision) -> str:
 
 def about_host(decision: Decision) -> tuple[str, ...]:
     """Why the host's common settings are as they are."""
+    if not decision.needs.purposes and decision.needs.settings.models == ():
+        return ("No model is planned: models is an empty list, and purposes does not say what others are for.",)
     return (*_in_memory(decision.selection), *_context(decision), *_slots(decision), *_cache(decision))
 
 
@@ -108,7 +110,7 @@ def _in_memory(selection: Selection) -> Iterator[str]:
 
 def _context(decision: Decision) -> Iterator[str]:
     asked, planned = decision.needs.settings.context_length, decision.selection.use.context_length
-    if not decision.selection.chosen:
+    if all(chosen.purposes == ("embedding",) for chosen in decision.selection.chosen):
         return
     if asked is None:
         most = LADDER[-1] if decision.budget.cards else GOAL
@@ -119,7 +121,8 @@ def _context(decision: Decision) -> Iterator[str]:
 
 
 def _slots(decision: Decision) -> Iterator[str]:
-    wanted, planned = decision.needs.slots[0], decision.selection.use.parallel
+    settings, planned = decision.needs.settings, decision.selection.use.parallel
+    wanted = settings.parallel or settings.people
     talking = [c.model for c in decision.selection.chosen if c.purposes != ("embedding",)]
     single = [model.tag for model in talking if slots(model, wanted) < wanted]
     if single:
@@ -128,9 +131,10 @@ def _slots(decision: Decision) -> Iterator[str]:
     if len(single) == len(talking):
         return
     if planned < wanted:
-        yield f"{number(planned, 'request')} at a time of {wanted} wanted: more would not fit, the others wait."
+        why = "more would not fit" if planned < decision.needs.slots[0] else "no model gets more slots"
+        yield f"{number(planned, 'request')} at a time of {wanted} wanted: {why}, the others wait."
     elif planned > 1:
-        yield f"Each request of {planned} that are answered side by side has a context of its own."
+        yield f"{planned} requests are answered side by side, each with a context of its own."
 
 
 def _cache(decision: Decision) -> Iterator[str]:
