@@ -161,9 +161,7 @@ def test_that_phi_ends_its_engine_is_told_only_where_it_would() -> None:
     """Without flash attention (GTX 970) there is no quantized cache."""
     says = "ends its engine"
     assert says in about("phi4-mini", parse("rtx-4060, ram 32"), people=4).sentence
-    assert (
-        says not in about("phi4-mini", parse("gtx-970 x4, ram 32"), people=4).sentence
-    )
+    assert says not in about("phi4-mini", parse("gtx-970 x4, ram 32"), people=4).sentence
     assert says not in about("phi4-mini", parse("rtx-4060, ram 32"), people=4, kv_cache_type="f16").sentence
 
 
