@@ -165,6 +165,14 @@ def test_that_phi_ends_its_engine_is_told_only_where_it_would() -> None:
     assert says not in about("phi4-mini", parse("rtx-4060, ram 32"), people=4, kv_cache_type="f16").sentence
 
 
+def test_a_pin_is_not_said_to_be_the_better_one() -> None:
+    chat = explained(parse("rtx-3090, ram 64"), models=("qwen3:8b",))["chat"]
+    assert chat.chosen is not None
+    fitting = [one for one in chat.better if one.fits]
+    assert fitting
+    assert all(one.sentence.endswith(", but qwen3:8b is pinned") for one in fitting)
+
+
 def test_a_context_beyond_the_trained_is_told() -> None:
     big = model(BIG)
     asked = big.context_trained * 2

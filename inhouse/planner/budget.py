@@ -9,8 +9,7 @@ from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
 from inhouse.planner.loads import Load, PerModel, loads
 from inhouse.planner.machine import Card
-from inhouse.planner.memory import Memory, Use
-from inhouse.planner.needs import GOAL
+from inhouse.planner.memory import Use
 from inhouse.planner.speed import Engine, Speed
 from inhouse.speeds import NONE, Speeds, device_name
 
@@ -150,17 +149,12 @@ class Budget:
             return speed.predict(model, use, self.engine(share), measured)
         return _speeds(use, self.engine(share)).of(model)
 
-    def tokens_per_second(self, model: Model, use: Use | None = None) -> float | None:
-        """Likely speed with every layer on the accelerator."""
-        found = self.speed(model, use or Use(GOAL))
-        return found.tokens_per_second.likely if found else None
-
     @cached_property
     def most_gbs(self) -> float:
         """GB/s beyond which no model is read here."""
         if self.measured or (self.cards and self._power[0] is None):
             return float("inf")
-        return max(self._power[0] or 0.0, self._ram_gbs)
+        return max(self._power[0] or 0.0, self.ram_gbs)
 
     def engine(self, share: float) -> Engine:
         """What a model runs on with a share of its layers on GPUs. With all there, the processor is no matter."""
@@ -170,7 +164,7 @@ class Budget:
             backend=self.cards[0].backend if self.cards else "cpu",
             bandwidth_gbs=bandwidth,
             tflops=tflops,
-            ram_gbs=self._ram_gbs if in_ram else 1.0,
+            ram_gbs=self.ram_gbs if in_ram else 1.0,
             cores=self.cores if in_ram else 1,
             gpu_share=share if self.cards else 0.0,
             gpus=self.gpus,
@@ -179,7 +173,8 @@ class Budget:
         )
 
     @cached_property
-    def _ram_gbs(self) -> float:
+    def ram_gbs(self) -> float:
+        """GB/s at which the processor likely reads weights."""
         return speed.likely_ram_gbs(self.cores, self.avx512)
 
     @cached_property
@@ -192,33 +187,16 @@ class Budget:
         powers = [c.tflops for c in self.cards if c.tflops]
         return mean, min(powers) if len(powers) == len(self.cards) else None
 
-    # What follows describes a plan; the choice itself does not need it.
-
     def alone(self, model: Model, use: Use) -> bool:
         """Whether Ollama will put the model on one GPU (or there is only one)."""
         if len(self.cards) <= 1:
             return True
-        limit = max(c.memory_mib - c.taken_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
+        limit = max(c.room_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
         return self.load(model, use).predicted <= limit
 
-    def memory(self, model: Model, use: Use) -> Memory:
-        """Estimated memory of a model here."""
-        return loads(use, 1 if self.alone(model, use) else len(self.cards)).of(model).memory
-
     def need(self, model: Model, use: Use) -> float:
-        """Free memory the model must find on the accelerator so that all of it runs there."""
+        """Free memory the model must find so that all of it runs here, on one GPU if Ollama puts it there."""
         return self.needed(loads(use, 1 if self.alone(model, use) else len(self.cards)).of(model))
-
-    def need_ram(self, model: Model, use: Use) -> float:
-        """RAM the model takes."""
-        load = self.load(model, use)
-        return load.beside if self.cards else load.cpu
-
-    def room(self, model: Model, use: Use) -> float:
-        """The most this model may take: one GPU's memory where Ollama will use only one."""
-        if len(self.cards) > 1 and self.alone(model, use):
-            return max(c.memory_mib - c.taken_mib for c in self.cards) - memory.MARGIN_MIB
-        return self.usable
 
 
 @lru_cache(maxsize=4096)
@@ -236,7 +214,7 @@ def on_gpus(
     matter: models that are loaded must not change the next plan.
     """
     ram = _ram(facts, services_mib)
-    rooms = ((ram if c.unified else c.memory_mib - c.taken_mib) - memory.MARGIN_MIB for c in cards)
+    rooms = ((ram if c.unified else c.room_mib) - memory.MARGIN_MIB for c in cards)
     usable = sum(max(room, 0.0) for room in rooms)
     total = sum(c.memory_mib for c in cards)
     device = device_name(facts, cards)

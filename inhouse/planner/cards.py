@@ -25,13 +25,13 @@ def groups(cards: Sequence[Card]) -> Iterator[tuple[tuple[Card, ...], ...]]:
         if group:
             fewer = _smaller(group) if backend == "cuda" and all(c.uuid for c in group) else ()
             yield (tuple(group), *fewer)
-    slices = sorted((c for c in cards if c.uuid.startswith(MIG)), key=lambda c: (c.taken_mib - c.memory_mib, c.uuid))
+    slices = sorted((c for c in cards if c.uuid.startswith(MIG)), key=lambda c: (-c.room_mib, c.uuid))
     if slices:
         yield ((slices[0],),)
 
 
 def _smaller(group: Sequence[Card]) -> Iterator[tuple[Card, ...]]:
-    by_room = sorted(group, key=lambda c: (c.taken_mib - c.memory_mib, -(c.bandwidth_gbs or 0)))
+    by_room = sorted(group, key=lambda c: (-c.room_mib, -(c.bandwidth_gbs or 0)))
     seen = {frozenset(c.uuid for c in group)}
     of_one_name = (tuple(c for c in group if c.name == name) for name in dict.fromkeys(c.name for c in group))
     largest = (tuple(c for c in group if c in by_room[:count]) for count in range(len(group) - 1, 0, -1))
@@ -87,7 +87,7 @@ def _lay(group: Sequence[tuple[Model, float]], use: Use, cards: Sequence[Card]) 
 
     Ollama takes the GPU with the most free memory if its prediction is at most 80 % of that, all of them otherwise.
     """
-    free = [float(c.memory_mib - c.taken_mib) for c in cards]
+    free = [float(c.room_mib) for c in cards]
     alone = set()
     for model, image in sorted(group, key=lambda pair: -loads(use, 1).of(pair[0]).gpu):
         one, all_ = loads(use, 1).of(model), loads(use, len(cards)).of(model)

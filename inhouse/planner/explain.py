@@ -210,6 +210,8 @@ def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget
 
 def _worth_less(model: Model, likely: float | None, chosen: Chosen) -> str:
     """What the planner holds against a better model that fits."""
+    if chosen.pinned:
+        return f"{chosen.model.tag} is pinned"
     if further := [p for p in chosen.purposes if p not in model.purposes]:
         return f"is not for {listed(further)}, as {chosen.model.tag} is"
     theirs = chosen.speed.tokens_per_second.likely if chosen.speed else None
