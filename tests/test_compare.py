@@ -86,6 +86,20 @@ def test_the_table_fits_the_terminal_and_names_everything(machines: tuple[Compar
     assert "$" not in text
 
 
+def test_memory_that_gpu_and_processor_share_is_called_so() -> None:
+    pages = {text: shown(compare((text,), HostSettings()), 100) for text in ("dgx-spark", "rtx-4090")}
+    assert "119.6 GiB unified" in pages["dgx-spark"]
+    assert "24.0 GiB GPU memory" in pages["rtx-4090"]
+
+
+def test_what_a_processor_reads_is_as_planned_with() -> None:
+    """Strix Halo's has AVX-512, which tells of faster RAM."""
+    halo, plain = compare(("strix-halo 128", "ram 128, cpu 16"), HostSettings())
+    assert halo.bandwidth_gbs is not None
+    assert plain.bandwidth_gbs is not None
+    assert halo.bandwidth_gbs > 2 * plain.bandwidth_gbs
+
+
 def test_a_machine_that_holds_nothing_says_why() -> None:
     (tiny,) = compare(("ram 1",), HostSettings())
     assert "nothing" in shown(compare(("ram 1", "ram 16"), HostSettings()), 100)

@@ -37,6 +37,8 @@ def test_two_cards_however_written(text: str) -> None:
         ("h200", "NVIDIA H200"),
         ("p40", "Tesla P40"),
         ("l4", "NVIDIA L4"),
+        ("rtx 4090 24gb", "NVIDIA GeForce RTX 4090"),
+        ("RTX 5060 Ti 16 GB", "NVIDIA GeForce RTX 5060 Ti"),
     ],
 )
 def test_a_name_or_the_only_one_that_has_it_in_it(text: str, name: str) -> None:
@@ -97,6 +99,7 @@ def test_graphics_of_a_processor_have_little_memory_of_their_own() -> None:
     assert facts.amd[0].integrated
     assert (facts.amd[0].memory_total_mib or 0) < 1024
     assert facts.memory_total_mib == 131072
+    assert (facts.cpu.cores, facts.cpu.threads) == (16, 32)
 
 
 def test_cards_of_all_kinds_can_be_mixed() -> None:
@@ -124,7 +127,10 @@ def test_apples_machines_are_compared_and_not_planned() -> None:
     ("text", "says"),
     [
         ("rtx-4900", "RTX 4090"),
-        ("a100", "NVIDIA A100 80GB PCIe"),
+        ("a100", "of the catalogue: NVIDIA A100"),
+        ("a100 x2", "Name one of them"),
+        ("rtx 4090 48gb", "nearest: "),
+        ("ram 64, ram 32", "gives ram more than once"),
         ("banana", "is no GPU of the catalogue"),
         ("rtx-4090 x99", "1 to 16 can be planned"),
         ("ram 0", "above 0"),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from inhouse.catalogue.models import Model
-from inhouse.planner import apple, speed
+from inhouse.planner import apple
 from inhouse.planner.budget import Budget
 from inhouse.planner.choose import decided, make_plan, planned
 from inhouse.planner.explain import why_not
@@ -33,6 +33,8 @@ class Compared:
     """Why its GPU is not used, warnings and problems of its plan."""
     deployable: bool
     """inhouse can take it to a working service."""
+    unified: bool = False
+    """The GPU's memory is the RAM."""
     cannot: tuple[str, ...] = ()
     """What other machines of the comparison run and this one cannot, each with what is missing."""
 
@@ -71,6 +73,7 @@ def _planned(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
         models=plan.models,
         notes=(*unused, *plan.warnings, *plan.problems),
         deployable=True,
+        unified=budget.kind.unified,
     )
     return _Machine(shown, needs, budget, selection)
 
@@ -87,13 +90,14 @@ def _by_apple(text: str, wanted: Wanted, settings: HostSettings) -> _Machine:
         models=tuple(planned(chosen, decision) for chosen in decision.selection.chosen),
         notes=decision.selection.problems,
         deployable=False,
+        unified=True,
     )
     return _Machine(shown, decision.needs, decision.budget, decision.selection)
 
 
 def _bandwidth(budget: Budget) -> float | None:
     if not budget.cards:
-        return speed.likely_ram_gbs(budget.cores)
+        return budget.ram_gbs
     known = [card.bandwidth_gbs for card in budget.cards if card.bandwidth_gbs]
     return min(known) if len(known) == len(budget.cards) else None
 

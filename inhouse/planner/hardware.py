@@ -16,6 +16,8 @@ RAM_GIB, DISK_GIB = 32, 500
 """Of a host whose line does not say."""
 EXAMPLE = "Write for example: rtx-4090 x2, ram 64, disk 500, cpu 16"
 MOST_CARDS = 16
+MOST_NAMED = 5
+"""GPUs that are listed where a name fits several."""
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
 _COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:(?<=[\d\s])x\s*(?P<after>\d+))?", re.IGNORECASE)
 _SIZED = re.compile(r"(?P<name>.+?)[ _-]*\b(?P<gib>\d+)\s*(?:gib|gb|g)?", re.IGNORECASE)
@@ -102,7 +104,10 @@ def read(text: str) -> Wanted:
         if not part:
             continue
         if number := _NUMBER.fullmatch(part):
-            numbers[number["key"].lower()] = int(number["value"])
+            key = number["key"].lower()
+            if key in numbers:
+                raise PlanError(f'"{text}" gives {key} more than once; give it once.')
+            numbers[key] = int(number["value"])
         elif part.lower() not in {"no gpu", "none", "cpu only"}:
             cards += _cards(part)
     if zero := [key for key, value in numbers.items() if value == 0]:
@@ -139,11 +144,17 @@ def _card(name: str) -> Gpu:
     if len(meant) == 1:
         return meant[0]
     sized = _SIZED.fullmatch(name)
-    if sized and len(machines := [g for g in _named(sized["name"]) if g.unified]) == 1:
+    of_name = _named(sized["name"]) if sized else []
+    if sized and len(machines := [g for g in of_name if g.unified]) == 1:
         return _of_size(machines[0], int(sized["gib"]))
+    if sized and len(cards := [g for g in of_name if round(g.memory_mib / 1024) == int(sized["gib"])]) == 1:
+        return cards[0]
+    if meant:
+        several = ", ".join(g.name for g in meant[:MOST_NAMED])
+        raise PlanError(f'"{name}" may be any of {len(meant)} GPUs of the catalogue: {several}. Name one of them.')
     known = catalogue.names()
     near = [known[key].name for key in get_close_matches(catalogue.plain(name), known, n=3, cutoff=0.5)]
-    listed = ", ".join(dict.fromkeys((*(g.name for g in meant[:3]), *near))) or "none"
+    listed = ", ".join(dict.fromkeys(near)) or "none"
     raise PlanError(f'"{name}" is no GPU of the catalogue and none of ram, disk, cpu; nearest: {listed}. {EXAMPLE}')
 
 

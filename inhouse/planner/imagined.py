@@ -1,7 +1,7 @@
 """Facts of a host that is not there: the GPUs that were asked for, a supported system, and drivers that know them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import AMD, NVIDIA
@@ -19,6 +19,7 @@ from inhouse.facts.model import (
     OperatingSystem,
     Virtualization,
 )
+from inhouse.planner.amd import STRIX_HALO
 from inhouse.planner.driver import CURRENT_BRANCH
 
 NAME = "imagined"
@@ -37,9 +38,13 @@ class _System:
     jetson_linux: str | None = None
     cores: int = 8
     """Where nobody says how many."""
+    flags: frozenset[str] = frozenset()
+    """Of the processor."""
 
 
 _PC = _System(OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "", "x86_64"), "3.11.2")
+_STRIX_HALO = replace(_PC, cores=16, flags=frozenset({"avx512f"}))
+"""Ryzen AI Max+ 395: 16 cores of Zen 5."""
 _SPARK = _System(OperatingSystem("ubuntu", "24.04", "Ubuntu 24.04.3 LTS", "", "aarch64"), "3.12.3", cores=20)
 """DGX OS 7, as a GB10 was captured."""
 _ORIN = _System(OperatingSystem("ubuntu", "22.04", "Ubuntu 22.04.5 LTS", "", "aarch64"), "3.10.12", "540.4.0", "36.4.3")
@@ -58,7 +63,7 @@ def facts(cards: Sequence[Gpu], ram_mib: int, disk_mib: int, cores: int | None =
         os=system.os,
         virtualization=Virtualization.NONE,
         virtualization_name="none",
-        cpu=Cpu(NAME, cores, cores * (2 if system is _PC else 1), frozenset()),
+        cpu=Cpu(NAME, cores, cores * (2 if system.os is _PC.os else 1), system.flags),
         memory_total_mib=ram_mib,
         memory_available_mib=ram_mib,
         models_disk=Disk("/", disk_mib, disk_mib),
@@ -78,6 +83,8 @@ def facts(cards: Sequence[Gpu], ram_mib: int, disk_mib: int, cores: int | None =
 
 def _system(cards: Sequence[Gpu]) -> _System:
     first = cards[0] if cards else None
+    if first is not None and first.chip == STRIX_HALO:
+        return _STRIX_HALO
     if first is None or not first.unified or first.vendor != NVIDIA:
         return _PC
     if first.kind == "embedded":

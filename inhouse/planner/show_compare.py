@@ -43,8 +43,8 @@ def _rows(machines: Sequence[Compared]) -> list[tuple[str, list[str]]]:
 
 
 def _memory(machine: Compared) -> str:
-    kinds = {"cpu": "RAM", "metal": "unified"}
-    return f"{gib(machine.memory_mib)} {kinds.get(machine.accelerator, 'GPU memory')}"
+    kind = "RAM" if machine.accelerator == "cpu" else "unified" if machine.unified else "GPU memory"
+    return f"{gib(machine.memory_mib)} {kind}"
 
 
 def _bandwidth(machine: Compared) -> str:
