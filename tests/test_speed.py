@@ -226,7 +226,7 @@ def test_layers_in_ram_are_slow() -> None:
 
 def test_nothing_is_said_of_a_card_that_is_not_known() -> None:
     assert speed.predict(model("qwen3:8b"), USE, replace(RTX_4090, bandwidth_gbs=None)) is None
-    assert speed.first_token(model("qwen3:8b"), 100, replace(RTX_4090, bandwidth_gbs=None)) is None
+    assert speed.prompt_seconds(model("qwen3:8b"), 100, replace(RTX_4090, bandwidth_gbs=None)) is None
 
 
 def test_a_measured_speed_replaces_the_prediction() -> None:
@@ -247,11 +247,11 @@ def test_a_longer_prompt_takes_longer_than_its_length() -> None:
 
 
 def test_half_a_context_is_read_in_a_second_on_a_gpu_and_in_a_minute_on_a_processor() -> None:
-    gpu, cpu = (speed.first_token(model("qwen3:8b"), 4096, engine) for engine in (RTX_4090, CPU))
+    gpu, cpu = (speed.predict(model("qwen3:8b"), Use(8192), engine) for engine in (RTX_4090, CPU))
     assert gpu is not None
     assert cpu is not None
-    assert gpu.low < 1 < gpu.high * 2
-    assert 30 < cpu.likely < 300
+    assert gpu.first_token_s.low < 1 < gpu.first_token_s.high * 2
+    assert 30 < cpu.first_token_s.likely < 300
 
 
 def test_a_range_holds_what_is_likely() -> None:
@@ -288,13 +288,6 @@ def test_a_prediction_takes_microseconds() -> None:
     text = model("gemma4:26b")
     spent = repeat(lambda: speed.predict(text, USE, RTX_4090), number=200, repeat=5, timer=process_time)
     assert min(spent) / 200 < 60e-6  # 20 on a free core
-
-
-def test_a_person_waits_less_for_a_model_that_thinks_first() -> None:
-    plain, thinking = model("llama3.1:8b"), model("qwen3:8b")
-    assert speed.comfortable(plain, 8)
-    assert not speed.comfortable(thinking, 8)
-    assert speed.comfortable(thinking, 16)
 
 
 def test_the_documentation_gives_the_constants_in_use() -> None:

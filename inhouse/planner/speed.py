@@ -219,15 +219,6 @@ def seconds_per_token(model: Model, engine: Engine, filled: float = 0, fitted: F
     return in_ram + share * (reading + starting * 1e-6) + (engine.gpus - 1) * fitted.further_gpu_us * 1e-6
 
 
-def first_token(model: Model, prompt_tokens: float, engine: Engine, fitted: Fitted = FITTED) -> Range | None:
-    """Seconds until a loaded model has read a prompt and made its first token; None: nothing known of the device."""
-    seconds = prompt_seconds(model, prompt_tokens, engine, fitted)
-    token = seconds_per_token(model, engine, prompt_tokens, fitted=fitted)
-    if seconds is None or token is None:
-        return None
-    return Range.around(seconds + token, _spread(engine, prompt=True, fitted=fitted))
-
-
 def prompt_seconds(model: Model, tokens: float, engine: Engine, fitted: Fitted = FITTED) -> float | None:
     """Seconds to read a prompt into an empty context: two operations per weight and token, and attention.
 
@@ -269,11 +260,6 @@ def gigabytes_per_token(model: Model) -> float:
     idle_b = _idle_b(model)
     bits = _MXFP4_BITS if model.quantization == "MXFP4" else text * 8 / model.parameters_b
     return max(text - idle_b * bits / 8, text * model.active_b / model.parameters_b)
-
-
-def comfortable(model: Model, tokens_per_second: float) -> bool:
-    """Whether a person would wait for this model at that speed."""
-    return tokens_per_second >= COMFORTABLE * (THINKING_FACTOR if model.thinks else 1.0)
 
 
 def _idle_b(model: Model) -> float:
