@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from inhouse.catalogue import models as catalogue
+from inhouse.catalogue.evidence import Purpose
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.errors import InventoryError
@@ -50,7 +51,6 @@ HostName = Annotated[
 ]
 Url = Annotated[str, Field(pattern=r"^https://[^\s/]+[^\s]*$", title="an address that begins with https://")]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", title='an ISO code of a language such as "de"')]
-Purpose = Literal["chat", "code", "vision", "embedding", "reasoning", "tools"]
 
 
 def _name_or_address(value: str) -> str:

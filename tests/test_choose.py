@@ -9,9 +9,10 @@ from inhouse.facts.model import DisplayDevice, GpuProcess, HostFacts
 from inhouse.planner.choose import decided, make_plan
 from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
-from inhouse.planner.selection import Candidate, candidates
+from inhouse.planner.selection import Candidate, Needs, candidates
 from inhouse.planner.speed import COMFORTABLE
-from inhouse.planner.worth import FURTHER_MODEL, TURNS
+from inhouse.planner.worth import FURTHER_MODEL, TURNS, liked
+from inhouse.settings import HostSettings
 from inhouse.speeds import Speeds
 from tests.hosts_to_plan import card, host, lab_facts
 
@@ -134,6 +135,15 @@ def test_a_forced_pin_is_planned_and_its_numbers_are_a_warning() -> None:
     assert 0 < model.gpu_share < 1
     assert model.ram_mib > 1024
     assert model.gpu_mib + 1024 <= 12288
+
+
+def test_a_person_waits_less_for_a_model_that_thinks_first() -> None:
+    plain, thinking = find("llama3.1:8b"), find("qwen3:8b")
+    assert plain is not None
+    assert thinking is not None
+    unasked, asked = (Needs(s, True, 0).wants for s in (HostSettings(), HostSettings(min_tokens_per_second=20.0)))
+    assert (liked(plain, unasked), liked(thinking, unasked)) == (8, 16)
+    assert (liked(plain, asked), liked(thinking, asked)) == (20, 40)
 
 
 def test_one_model_serves_several_purposes() -> None:

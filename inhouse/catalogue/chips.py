@@ -11,6 +11,8 @@ Generation = Literal[
 NVIDIA: Final = "10de"
 AMD: Final = "1002"
 APPLE: Final = "106b"
+INTEL: Final = "8086"
+"""PCI vendor ids."""
 
 
 class Chip(NamedTuple):

@@ -6,6 +6,11 @@ Sizes are MiB (2**20 bytes). None means the host did not say; it never means zer
 from dataclasses import dataclass
 from enum import StrEnum
 
+from inhouse.catalogue.chips import AMD, INTEL, NVIDIA
+
+PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
+"""Kernel drivers that keep a device for a virtual machine: it is not this host's."""
+
 
 class DriverState(StrEnum):
     """State of the NVIDIA driver; "installed" is not "working"."""
@@ -223,14 +228,14 @@ class HostFacts:
     @property
     def amd_devices(self) -> tuple[DisplayDevice, ...]:
         """Display devices of AMD."""
-        return tuple(d for d in self.display_devices if d.vendor_id == "1002")
+        return tuple(d for d in self.display_devices if d.vendor_id == AMD)
 
     @property
     def intel_devices(self) -> tuple[DisplayDevice, ...]:
         """Display devices of Intel."""
-        return tuple(d for d in self.display_devices if d.vendor_id == "8086")
+        return tuple(d for d in self.display_devices if d.vendor_id == INTEL)
 
     @property
     def nvidia_devices(self) -> tuple[DisplayDevice, ...]:
         """Display devices of NVIDIA."""
-        return tuple(d for d in self.display_devices if d.vendor_id == "10de")
+        return tuple(d for d in self.display_devices if d.vendor_id == NVIDIA)

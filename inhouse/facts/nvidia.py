@@ -8,16 +8,14 @@ import csv
 import re
 from collections.abc import Sequence
 
+from inhouse.catalogue.chips import NVIDIA
 from inhouse.facts import nvidia_use
-from inhouse.facts.model import DisplayDevice, DriverState, NvidiaDriver, NvidiaGpu
+from inhouse.facts.model import PASSED_THROUGH, DisplayDevice, DriverState, NvidiaDriver, NvidiaGpu
 from inhouse.facts.nvidia_values import mib, slot, value
 from inhouse.facts.sections import Section, Sections
 
 _VERSION = re.compile(r"\b\d{3,}\.\d+(?:\.\d+)?\b")
 """535.183.01, 595.80, 540.4.0: three digits or more come first, which no compiler's version beside it has."""
-
-_PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
-"""Drivers that keep a device for a guest: it is not this host's."""
 
 _OK = 0
 _INFOROM_CORRUPTED = 14
@@ -32,7 +30,7 @@ def read_nvidia(sections: Sections, devices: Sequence[DisplayDevice]) -> NvidiaD
         sections: the probe's output.
         devices: all display devices of the host.
     """
-    own = [d for d in devices if d.vendor_id == "10de" and d.kernel_driver not in _PASSED_THROUGH]
+    own = [d for d in devices if d.vendor_id == NVIDIA and d.kernel_driver not in PASSED_THROUGH]
     module = _version(sections["nvidia-module"].text)
     smi = sections.get("nvidia-smi")
     gpus = tuple(nvidia_use.complete(gpu, sections) for gpu in _gpus(smi)) if smi else ()

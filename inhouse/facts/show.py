@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from inhouse.catalogue.chips import AMD, INTEL, NVIDIA
 from inhouse.facts.model import (
     AmdGpu,
     DisplayDevice,
@@ -22,7 +23,7 @@ from inhouse.facts.model import (
 )
 from inhouse.units import gib
 
-_VENDORS = {"10de": "NVIDIA", "1002": "AMD", "8086": "Intel"}
+_VENDORS = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
 
 _CLOCK_TOLERANCE_S = 5.0
 """A clock this near to the controller's is not worth a line: certificates and logs bear it."""

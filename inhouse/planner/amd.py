@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import AMD
-from inhouse.facts.model import AmdGpu, DisplayDevice, HostFacts, Virtualization
+from inhouse.facts.model import PASSED_THROUGH, AmdGpu, DisplayDevice, HostFacts, Virtualization
 from inhouse.planner import driver
 from inhouse.planner.card import Card, Found, in_steps
-from inhouse.planner.nvidia import PASSED_THROUGH, counted
+from inhouse.planner.nvidia import counted
 
 STRIX_HALO = "Strix Halo"
 _STRIX_HALO_GFX = "gfx1151"

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from inhouse.catalogue.chips import INTEL
 from inhouse.catalogue.version import version
 from inhouse.facts.model import HostFacts
 from inhouse.planner import amd, nvidia
@@ -51,6 +52,6 @@ def judge(facts: HostFacts) -> Machine:
 def _nothing(facts: HostFacts) -> tuple[str, ...]:
     """What is said where neither maker has a card."""
     if facts.intel_devices:
-        ids = ", ".join(f"8086:{d.device_id}" for d in facts.intel_devices)
+        ids = ", ".join(f"{INTEL}:{d.device_id}" for d in facts.intel_devices)
         return (f"Intel display device found ({ids}): it is too slow or not supported, so models run on the CPU.",)
     return ("No GPU found: models run on the CPU.",)

@@ -3,14 +3,12 @@
 import re
 
 from inhouse.catalogue import gpus as catalogue
+from inhouse.catalogue.chips import NVIDIA
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
-from inhouse.facts.model import DriverState, HostFacts, NvidiaGpu, Virtualization
+from inhouse.facts.model import PASSED_THROUGH, DriverState, HostFacts, NvidiaGpu, Virtualization
 from inhouse.planner import driver, mig
 from inhouse.planner.card import Card, Found, in_steps
-
-PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
-"""Kernel drivers that keep a device for a virtual machine."""
 
 _BLIND = frozenset({Virtualization.CONTAINER, Virtualization.WSL})
 """Here the driver tells how much memory is held, but lists no programs, so Ollama's part of it is not known."""
@@ -52,7 +50,7 @@ def names(facts: HostFacts) -> str:
         found = [short(g.name) for g in facts.nvidia.gpus]
     else:
         rows = [(d.device_id, catalogue.find(d.device_id)) for d in facts.nvidia_devices]
-        found = [short(row.name) if row else f"NVIDIA card 10de:{id_}" for id_, row in rows]
+        found = [short(row.name) if row else f"NVIDIA card {NVIDIA}:{id_}" for id_, row in rows]
     return counted(found) or "an NVIDIA card"
 
 
@@ -169,7 +167,7 @@ def _unknown(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
     """That the catalogue lacks a GPU."""
     if _row(gpu, facts) is not None:
         return []
-    ids = [f" (10de:{d.device_id})" for d in facts.nvidia_devices if d.slot == gpu.pci_slot]
+    ids = [f" ({NVIDIA}:{d.device_id})" for d in facts.nvidia_devices if d.slot == gpu.pci_slot]
     return [
         f"{card.name}{''.join(ids)} is not in the catalogue: planned by what its driver reports, "
         f"{card.memory_mib} MiB and compute capability {card.compute or 'unknown'}; its speed is not known."
