@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
 
+from inhouse.units import counted
+
 if TYPE_CHECKING:  # the planner imports this module, and needs neither inventory nor results
     from inhouse.facts.model import HostFacts
     from inhouse.inventory import Inventory
@@ -69,10 +71,8 @@ _MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
 
 def device_name(facts: HostFacts, cards: Iterable[Card]) -> str:
     """The name by which speeds are kept: "2 x RTX 3090", or of a host whose models run on the CPU its processor."""
-    names = [card.name for card in cards]
-    if names:
-        counted = {name: names.count(name) for name in sorted(names)}
-        return " and ".join(f"{n} x {name}" if n > 1 else name for name, n in counted.items())
+    if names := sorted(card.name for card in cards):
+        return " and ".join(counted(names))
     return f"{facts.cpu.model}, {facts.cpu.cores} cores"
 
 

@@ -33,6 +33,11 @@ def number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def counted(names: Sequence[str]) -> list[str]:
+    """Each name once, in their order, with how often it is there: ["2 x RTX 3090", "RTX 4090"]."""
+    return [f"{names.count(name)} x {name}" if names.count(name) > 1 else name for name in dict.fromkeys(names)]
+
+
 def few(names: Sequence[str]) -> str:
     """The names, or of many the first and how many more there are: "gpu1, gpu2, gpu3 and 7 more"."""
     if len(names) <= FEW:

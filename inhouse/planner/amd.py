@@ -11,7 +11,7 @@ from inhouse.catalogue.chips import AMD
 from inhouse.facts.model import PASSED_THROUGH, AmdGpu, DisplayDevice, HostFacts, Virtualization
 from inhouse.planner import driver
 from inhouse.planner.card import Card, Found, in_steps
-from inhouse.planner.nvidia import counted
+from inhouse.units import counted, listed
 
 STRIX_HALO = "Strix Halo"
 _STRIX_HALO_GFX = "gfx1151"
@@ -78,9 +78,10 @@ def _reasons(cards: list[Card], others: list[str]) -> tuple[str, ...]:
     """With a card that computes, what else there is needs no words."""
     if not cards:
         return tuple(dict.fromkeys(others))
+    names = listed(counted([c.name for c in cards]))
     said = [
-        f"{counted([c.name for c in cards])} runs models by Vulkan with Mesa's driver: Ollama's archive for ROCm is "
-        "not used, because no checked sum of it is known."
+        f"{names} runs models by Vulkan with Mesa's driver: Ollama's archive for ROCm is not used, because no checked "
+        "sum of it is known."
     ]
     said += [
         f"{c.taken_mib} of {c.memory_mib} MiB of {c.name} are held by others (a display or other programs) and are "

@@ -17,7 +17,7 @@ from inhouse.planner.selection import Selection, most, select
 from inhouse.planner.webui import Webui
 from inhouse.settings import HostSettings
 from inhouse.speeds import NONE, Speeds
-from inhouse.units import gib
+from inhouse.units import counted, gib, listed
 
 COUNTS_VISION_ONCE = "0.31.2"
 """First release of Ollama whose llama.cpp counts a model's vision part itself when it fits layers."""
@@ -190,5 +190,4 @@ def _left_alone(machine: Machine, used: Sequence[Card]) -> Iterator[str]:
 
 
 def _names(cards: Sequence[Card]) -> str:
-    each = [f"{c.name} ({gib(c.memory_mib)})" for c in cards]
-    return " and ".join(f"{each.count(e)} x {e}" if each.count(e) > 1 else e for e in dict.fromkeys(each))
+    return listed(counted([f"{c.name} ({gib(c.memory_mib)})" for c in cards]))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from inhouse.facts.model import MigSlice, NvidiaGpu
 from inhouse.planner.card import Card, in_steps
+from inhouse.units import counted
 
 _SMALLEST_SHARE = 0.83
 """Of the GB in a profile's name, in GiB, that a slice surely has: 20.00 of 24 on a GB200 is the least seen."""
@@ -53,8 +54,8 @@ def offered(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Ca
     if not slices:
         return whole, ()
     best = max(slices, key=lambda card: card.room_mib)
-    rest = _counted([card.name for card in slices if card is not best])
-    left = f"; left to others: {rest}" if rest else ""
+    rest = counted([card.name for card in slices if card is not best])
+    left = f"; left to others: {', '.join(rest)}" if rest else ""
     held = f", though others hold {best.taken_mib} MiB of it" if best.taken_mib else ""
     if whole:
         rule = "A process uses whole GPUs or one MIG slice, not both."
@@ -63,11 +64,6 @@ def offered(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Ca
         f"The GPU is split by MIG and a process uses one slice: models run on {best.name} ({best.memory_mib} MiB), "
         f"which has most room{held}{left}.",
     )
-
-
-def _counted(names: list[str]) -> str:
-    numbers = {name: names.count(name) for name in names}
-    return ", ".join(f"{n} x {name}" if n > 1 else name for name, n in numbers.items())
 
 
 def _by_name(one: MigSlice) -> int:

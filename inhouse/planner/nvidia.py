@@ -9,6 +9,7 @@ from inhouse.catalogue.version import version
 from inhouse.facts.model import PASSED_THROUGH, DriverState, HostFacts, NvidiaGpu, Virtualization
 from inhouse.planner import driver, mig
 from inhouse.planner.card import Card, Found, in_steps
+from inhouse.units import counted, listed
 
 _BLIND = frozenset({Virtualization.CONTAINER, Virtualization.WSL})
 """Here the driver tells how much memory is held, but lists no programs, so Ollama's part of it is not known."""
@@ -51,13 +52,7 @@ def names(facts: HostFacts) -> str:
     else:
         rows = [(d.device_id, catalogue.find(d.device_id)) for d in facts.nvidia_devices]
         found = [short(row.name) if row else f"NVIDIA card {NVIDIA}:{id_}" for id_, row in rows]
-    return counted(found) or "an NVIDIA card"
-
-
-def counted(found: list[str]) -> str:
-    """ "2 x A and B"."""
-    numbers = {name: found.count(name) for name in found}
-    return " and ".join(f"{n} x {name}" if n > 1 else name for name, n in numbers.items())
+    return listed(counted(found)) or "an NVIDIA card"
 
 
 def short(name: str) -> str:

@@ -14,7 +14,7 @@ from inhouse.planner.needs import GOAL, LADDER
 from inhouse.planner.plan import PlannedModel
 from inhouse.planner.selection import Chosen, Selection
 from inhouse.planner.speed import Speed
-from inhouse.units import gib, listed, number, rate
+from inhouse.units import counted, gib, listed, number, rate
 
 
 def hardware(facts: HostFacts, machine: Machine) -> str:
@@ -22,7 +22,7 @@ def hardware(facts: HostFacts, machine: Machine) -> str:
     parts = []
     if machine.cards:
         each = [f"{c.name} {'unified memory' if c.unified else as_on_the_box(c.memory_mib)}" for c in machine.cards]
-        parts += [f"{each.count(e)} x {e}" if each.count(e) > 1 else e for e in dict.fromkeys(each)]
+        parts += counted(each)
     elif machine.has_nvidia:
         parts.append(f"{machines.names(facts)} (not usable)")
     return ", ".join((*parts, f"{facts.cpu.threads} threads", f"{as_on_the_box(facts.memory_total_mib)} RAM"))
