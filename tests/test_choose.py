@@ -395,6 +395,7 @@ def test_a_small_card_beside_a_large_one_is_left_alone_if_that_is_better() -> No
     assert [m.tag for m in plan.models] == [m.tag for m in alone.models]
     assert plan.ollama_flash_attention
     assert plan.ollama_visible_devices == "GPU-0"
+    assert (plan.ollama_vulkan, alone.ollama_vulkan) == (False, True)
     assert any(r.startswith("Old (1.1 GiB) left alone") for r in plan.reasons)
 
 

@@ -45,6 +45,7 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
     decision = decide(host.settings, facts, machine, webui, disk.for_models, speeds)
     budget, selection, settings = decision.budget, decision.selection, host.settings
     accelerator = budget.cards[0].backend if budget.cards else "cpu"
+    visible = cards.visible(budget.cards, machine.cards)
     embedding = next((c.model.tag for c in selection.chosen if c.purposes == ("embedding",)), None)
     talking = [c.model.tag for c in selection.chosen if c.purposes != ("embedding",)]
     return Plan(
@@ -73,8 +74,9 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
         ollama_flash_attention=selection.use.flash_attention,
         ollama_keep_alive=settings.keep_alive,
         ollama_nvidia=accelerator == "cuda",
-        ollama_visible_devices=cards.visible(budget.cards, machine.cards),
-        ollama_vulkan=accelerator == "vulkan" or (accelerator == "cuda" and not facts.amd_devices),
+        ollama_visible_devices=visible,
+        # Vulkan would find what CUDA must not use.
+        ollama_vulkan=accelerator == "vulkan" or (accelerator == "cuda" and not facts.amd_devices and not visible),
         ollama_integrated_gpu=budget.kind.unified,
         ollama_sched_spread=decision.layout.spread,
         ollama_fit_target_mib=memory.MARGIN_MIB if budget.cards and decision.fit_target else None,
