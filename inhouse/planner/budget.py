@@ -129,10 +129,10 @@ class Budget:
         if room <= fixed:
             return None
         share = int((room - fixed) / (needed - fixed) * blocks) / blocks
-        in_ram = load.beside + (1 - share) * (load.gpu - load.fixed)
+        on_gpu, in_ram = load.memory.partly(share)
         if not LEAST_SHARE <= share < 1 or in_ram > self.ram:
             return None
-        return Placement(share, load.fixed + share * (load.gpu - load.fixed), in_ram)
+        return Placement(share, on_gpu, in_ram)
 
     def place(self, model: Model, use: Use) -> Placement | None:
         """Where a model lies if it is alone; None if it cannot run here."""

@@ -98,6 +98,6 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
         beside=m.beside_gpu,
         cpu=m.cpu,
         image=m.vision_reserve,
-        fixed=m.compute + m.projector + m.output_copy,
+        fixed=m.fixed,
         predicted=memory.predicted(model, own.context_length, own.parallel),
     )

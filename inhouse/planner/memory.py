@@ -129,14 +129,18 @@ class Memory:
         """Free memory that a vision model wants beyond what it uses: the vision part is reserved for twice."""
         return self.projector
 
+    @property
+    def fixed(self) -> float:
+        """On the GPU however few layers are there."""
+        return self.compute + self.projector + self.output_copy
+
     def partly(self, share: float) -> tuple[float, float]:
         """On the GPU and in RAM, when that share of the layers is on the GPU and the rest in RAM.
 
         Layers are taken as equally large, each with its cache; the output layer goes to the GPU with the first ones.
         """
         in_layers = self.weights - self.embedding + self.kv_cache + self.recurrent
-        fixed = self.compute + self.projector + self.output_copy
-        return fixed + share * in_layers, self.beside_gpu + (1 - share) * in_layers
+        return self.fixed + share * in_layers, self.beside_gpu + (1 - share) * in_layers
 
     def experts_in_ram(self) -> tuple[float, float]:
         """On the GPU and in RAM, when every expert stays in RAM and everything else is on the GPU."""
