@@ -146,6 +146,16 @@ def test_a_person_waits_less_for_a_model_that_thinks_first() -> None:
     assert (liked(plain, asked), liked(thinking, asked)) == (20, 40)
 
 
+def test_ram_that_lacks_beside_a_gpu_is_not_called_the_gpus() -> None:
+    (problem,) = plan_for("t4, ram 2", context_length=2048, models=("gpt-oss:20b",)).problems
+    found = re.match(r"models: gpt-oss:20b needs (\d+) MiB in RAM .*, (\d+) MiB can be used: (\d+) MiB", problem)
+    assert found
+    needed, usable, missing = map(int, found.groups())
+    assert needed == pytest.approx(usable + missing, abs=1)
+    (vision,) = plan_for("a100-80gb-pcie, ram 2", context_length=262144, purposes=("vision",)).problems
+    assert re.search(r"may take \d+ MiB in RAM; the smallest, [\w.:-]+, needs \d+ MiB there", vision)
+
+
 def test_one_model_serves_several_purposes() -> None:
     plan = plan_for("rtx-4090, ram 64", purposes=("chat", "vision"))
     assert [m.purposes for m in plan.models] == [("chat", "vision")]

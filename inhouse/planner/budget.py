@@ -121,6 +121,13 @@ class Budget:
         """RAM it takes then."""
         return self.kind.in_ram(load)
 
+    def short_of(self, load: Load) -> tuple[str, float, float]:
+        """What a model that does not fit lacks: where, how much it needs there, and how much can be used. MiB."""
+        needed, in_ram = self.needed(load), self.in_ram(load)
+        if not self.cards or in_ram - self.ram > needed - self.usable:
+            return "in RAM", in_ram, self.ram
+        return "on the GPU", needed, self.usable
+
     def partly(self, load: Load, room: float, blocks: int) -> Placement | None:
         """Where a model of so many layers lies when only a part of it fits in a room; None if too little does."""
         if not self.cards or self.kind.unified:

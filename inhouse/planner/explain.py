@@ -101,7 +101,8 @@ def _runner_up(model: Model, candidate: Candidate | None, needs: Needs, budget: 
         lacks.append(f"needs {gib(over)} more disk")
     way = _way(model, candidate, needs, budget)
     if way.missing:
-        lacks.insert(0, f"needs {gib(candidate.missing_mib)} more")
+        ram = " RAM" if budget.cards and candidate.need_mib <= candidate.room_mib else ""
+        lacks.insert(0, f"needs {gib(candidate.missing_mib)} more{ram}")
     elif slow := _slow(model, candidate, way.share, needs, budget):
         lacks.append(slow)
     elif candidate.why_not and not lacks and candidate.missing_mib <= 0:
@@ -166,7 +167,8 @@ def _slow(model: Model, candidate: Candidate, share: float, needs: Needs, budget
         return None
     word = "needed" if needs.wants.speed_is_stated else "wanted"
     thinks = " since it thinks first" if model.thinks else ""
-    return f"too slow: about {rate(likely)} tokens/s, {rate(wanted)} {word}{thinks}"
+    says = f"about {rate(likely)}" if rate(likely) != rate(wanted) else f"just below {rate(wanted)}"
+    return f"too slow: {says} tokens/s, {rate(wanted)} {word}{thinks}"
 
 
 def _likely(model: Model, candidate: Candidate, share: float, budget: Budget) -> float | None:

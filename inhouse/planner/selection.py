@@ -164,7 +164,6 @@ def _can_run(model: Model, needs: Needs, budget: Budget) -> bool:
 def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
     """Say of a pinned model that does not fit, or answers too slowly, what it lacks and what can be done."""
     load = budget.load(model, use)
-    where = "on the GPU" if budget.cards else "in RAM"
     over = lacking(model, use, budget)
     slow = ""
     partly = budget.place(model, use)
@@ -181,9 +180,10 @@ def _misfit(model: Model, needs: Needs, budget: Budget, use: Use) -> str:
             f"models: {model.tag} would answer at {likely:.1f} tokens/s, {needs.settings.min_tokens_per_second:g} are "
             f"the least (min_tokens_per_second). {_ways_out('lower that', needs)}"
         )
+    where, needed, usable = budget.short_of(load)
     return (
-        f"models: {model.tag} needs {budget.needed(load):.0f} MiB {where} at {use.context_length} tokens, "
-        f"{budget.usable:.0f} MiB can be used: {over:.0f} MiB are missing.{slow} "
+        f"models: {model.tag} needs {needed:.0f} MiB {where} at {use.context_length} tokens, "
+        f"{usable:.0f} MiB can be used: {over:.0f} MiB are missing.{slow} "
         f"{_ways_out('lower context_length or parallel', needs)}"
     )
 

@@ -99,10 +99,11 @@ def _too_slow(purpose: Purpose, running: list[Model], use: Use, needs: Needs, bu
 
 def _too_large(purpose: Purpose, small: list[Model], use: Use, budget: Budget) -> str:
     least = min(small, key=lambda m: budget.needed(budget.load(m, use)))
-    where = f"{budget.total} MiB of {'GPU memory' if budget.cards else 'RAM'}"
+    where, needed, usable = budget.short_of(budget.load(least, use))
+    found = f"{budget.total} MiB of {'GPU memory' if budget.cards else 'RAM'} found"
     return (
-        f"No {purpose} model fits: {where} found, of which models may take {budget.usable:.0f} MiB; "
-        f"the smallest, {least.tag}, needs {budget.needed(budget.load(least, use)):.0f} MiB at "
+        f"No {purpose} model fits: {found}, models may take {usable:.0f} MiB {where}; "
+        f"the smallest, {least.tag}, needs {needed:.0f} MiB there at "
         f"{min(use.context_length, least.context_trained)} tokens."
     )
 
