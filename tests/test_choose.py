@@ -355,7 +355,13 @@ def test_a_disk_budget_is_kept() -> None:
         (
             "rtx-4090, ram 64, disk 8",
             {"purposes": ("chat",)},
-            r"No chat model fits on the disk: the smallest, [\w.:-]+, takes \d+ MiB, 0 MiB can be used\. .*",
+            r"No chat model fits on the disk: the smallest, [\w.:-]+, takes \d+ MiB, 0 MiB can be used\. .*"
+            r"lower disk_reserve_mib\.",
+        ),
+        (
+            "rtx-4090, ram 64",
+            {"purposes": ("embedding", "code"), "models_disk_gib": 1},
+            r"No code model fits on the disk.*, or raise models_disk_gib\.",
         ),
         (
             "rtx-4090, ram 64",

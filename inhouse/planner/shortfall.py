@@ -1,6 +1,5 @@
 """Why a purpose cannot be served, in words: the need that cannot be met, and the nearest that can."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from inhouse.catalogue import models as catalogue
@@ -21,7 +20,7 @@ def nothing_for(purpose: Purpose, needs: Needs, budget: Budget, taken_mib: int) 
     modest = _modest(needs, needs.contexts[-1])
     small = [m for m in everyone if m.file_mib <= needs.disk_mib - taken_mib]
     if not small:
-        return _too_large_for_disk(purpose, everyone, needs.disk_mib - taken_mib, beside=taken_mib > 0)
+        return _too_large_for_disk(purpose, needs, needs.disk_mib - taken_mib, beside=taken_mib > 0)
     running = [m for m in small if _runs(m, modest, budget)]
     if running and purpose != "embedding":
         return _too_slow(purpose, running, modest, needs, budget)
@@ -29,12 +28,13 @@ def nothing_for(purpose: Purpose, needs: Needs, budget: Budget, taken_mib: int) 
     return f"{_too_large(purpose, small, modest, budget)}{shorter or ''} {_ADVICE}"
 
 
-def _too_large_for_disk(purpose: Purpose, everyone: Sequence[Model], left_mib: float, *, beside: bool) -> str:
-    least = min(everyone, key=lambda m: m.file_mib)
+def _too_large_for_disk(purpose: Purpose, needs: Needs, left_mib: float, *, beside: bool) -> str:
+    least = min(needs.able(purpose), key=lambda m: m.file_mib)
+    other = "raise models_disk_gib" if needs.settings.models_disk_gib else "lower disk_reserve_mib"
     others = " beside the others" if beside else ""
     return (
         f"No {purpose} model fits on the disk{others}: the smallest, {least.tag}, takes {least.file_mib} MiB, "
-        f"{max(left_mib, 0):.0f} MiB can be used. Set ollama_models_dir to a larger disk, or raise models_disk_gib."
+        f"{max(left_mib, 0):.0f} MiB can be used. Set ollama_models_dir to a larger disk, or {other}."
     )
 
 
