@@ -360,8 +360,8 @@ def test_a_disk_budget_is_kept() -> None:
         ),
         (
             "rtx-4090, ram 64",
-            {"purposes": ("embedding", "code"), "models_disk_gib": 1},
-            r"No code model fits on the disk.*, or raise models_disk_gib\.",
+            {"purposes": ("embedding",), "licences": ("MIT",), "models_disk_gib": 1},
+            r"No embedding model fits on the disk.*, or raise models_disk_gib\.",
         ),
         (
             "rtx-4090, ram 64",
