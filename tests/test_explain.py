@@ -173,6 +173,17 @@ def test_a_pin_is_not_said_to_be_the_better_one() -> None:
     assert all(one.sentence.endswith(", but qwen3:8b is pinned") for one in fitting)
 
 
+def test_models_that_take_turns_are_never_said_to_be_loaded_side_by_side() -> None:
+    """qwen3:32b and the model for images take turns; the embedding model stays beside either."""
+    asked = explained(parse("rtx-3090, ram 64"), models=("qwen3:32b", "nomic-embed-text"), purposes=("vision",))
+    vision = asked["vision"].chosen
+    assert vision is not None
+    said = {p: [one.sentence for one in asked[p].better] for p in ("vision", "embedding", "chat")}
+    assert any("beside" in text for text in said["embedding"])
+    assert not any("qwen3:32b" in text and vision.tag in text for texts in said.values() for text in texts)
+    assert not any(f"beside {vision.tag}" in text for text in said["chat"])
+
+
 def test_a_context_beyond_the_trained_is_told() -> None:
     big = model(BIG)
     asked = big.context_trained * 2

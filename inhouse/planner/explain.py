@@ -198,7 +198,7 @@ def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget
     """Why a better model was not chosen that would fit if it were alone on the host."""
     if one.fits is None or one.candidate is None:
         return one
-    others = [c.model for c in selection.chosen if purpose not in c.purposes]
+    others = _beside(chosen, purpose, budget, selection)
     left = replace(budget, usable=max(budget.usable - sum(budget.need(m, selection.use) for m in others), 0.0))
     beside = f" beside {listed([m.tag for m in others])}" if others else ""
     if one.fits == "fits" and (missing := lacking(one.model, one.candidate.use, left)) > 0:
@@ -208,6 +208,19 @@ def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget
         at = f"{slots}{selection.use.context_length} tokens"
         return replace(one, lacks=(f"needs {gib(missing)} more at {at}{beside}",), fits=None)
     return replace(one, fits=f"{one.fits}, but {_worth_less(one.model, one.likely, chosen)}")
+
+
+def _beside(chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selection) -> list[Model]:
+    """What is loaded beside the model for a purpose: those that stay, and of those that take turns the largest.
+
+    One that takes turns itself has none of the others beside it.
+    """
+    others = [c for c in selection.chosen if purpose not in c.purposes]
+    turning = [c.model for c in others if not c.stays]
+    beside = [c.model for c in others if c.stays]
+    if chosen.stays and turning:
+        beside.append(max(turning, key=lambda model: budget.need(model, selection.use)))
+    return beside
 
 
 def _worth_less(model: Model, likely: float | None, chosen: Chosen) -> str:
