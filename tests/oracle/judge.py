@@ -9,6 +9,7 @@ from inhouse.catalogue import gguf
 from inhouse.catalogue.models import Architecture
 from inhouse.planner import memory
 from inhouse.planner.memory import DRAFT_TOKENS, Described, Memory, Use
+from inhouse.planner.needs import FRAIL
 from tests.oracle import engine, layouts
 from tests.oracle.engine import Sizes
 from tests.oracle.layouts import Model
@@ -17,7 +18,7 @@ PART, UNDER_MIB, OVER = 0.01, 150, 0.08
 """Bars: each of model and cache within 1 %; all together at most 150 MiB below and 8 % above."""
 ROUNDED_MIB = 1.0
 """A planned model's size is printed in whole MiB."""
-REFUSED = frozenset({("phi3", "q8_0", 4)})
+REFUSED = frozenset((name, "q8_0", 4) for name in FRAIL)
 """Architecture, cache and slots at which the engine aborts ("ggml-impl.h: fatal error"), with files of any maker."""
 SHORT, LONG, LONGEST = 4096, 32768, 131072
 
