@@ -154,7 +154,7 @@ def plan(
     """Show what would be chosen, why, and what would change. Exit 0: nothing to do, 2: changes pending, 1: error."""
     from inhouse import plan_command as command
 
-    command.refuse_contradictions(inventory, limit, hardware, compare or (), wishes or ())
+    command.refuse_contradictions(inventory, limit, hardware, compare or (), wishes or (), explain)
     if compare:
         code = command.compared(compare, wishes or (), as_json)
     elif hardware is not None:

@@ -50,7 +50,12 @@ def spread(arguments: Sequence[str]) -> list[str]:
 
 
 def refuse_contradictions(
-    inventory: Path | None, limit: str | None, hardware: str | None, compare: Sequence[str], wishes: Sequence[str]
+    inventory: Path | None,
+    limit: str | None,
+    hardware: str | None,
+    compare: Sequence[str],
+    wishes: Sequence[str],
+    explain: str | None,
 ) -> None:
     """Refuse options that belong to different questions, instead of leaving one of them out silently.
 
@@ -63,6 +68,14 @@ def refuse_contradictions(
     if imagined and (inventory is not None or limit is not None):
         other = f"the inventory {inventory}" if inventory is not None else "--limit"
         raise PlanError(f"{imagined} needs no host, {other} names some: leave out one of the two.")
+    if explain is not None and compare:
+        raise PlanError(f"{EXPLAIN} is about one machine: give it with --hardware instead of {COMPARE}.")
+    if explain and hardware is not None:
+        raise PlanError(
+            f'{EXPLAIN} "{explain}" names a host, --hardware needs none: write {EXPLAIN} alone, as the last.'
+        )
+    if explain and limit is not None:
+        raise PlanError(f"{EXPLAIN} and --limit both name hosts: give the names to one of the two.")
     if wishes and not imagined:
         raise PlanError(f"{ORIGIN} is for --hardware and --compare. Settings of hosts stand in their inventory.")
 

@@ -268,6 +268,9 @@ def test_each_machine_that_follows_belongs_to_the_comparison(given: list[str], b
         (("inventories/x", "--hardware", "ram 8"), "the inventory inventories/x names some"),
         (("--compare", "ram 8", "--limit", "gpu1"), "--limit names some"),
         (("--set", "people=5"), "--set is for --hardware and --compare"),
+        (("--compare", "ram 8", "ram 16", "--explain"), "--explain is about one machine"),
+        (("--hardware", "ram 8", "--explain", "gpu1"), "write --explain alone"),
+        (("--explain", "gpu1", "--limit", "gpu2"), "give the names to one of the two"),
     ],
 )
 def test_options_of_different_questions_are_refused(run: Run, arguments: tuple[str, ...], says: str) -> None:
