@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from inhouse.catalogue import gguf
+from inhouse.catalogue import estimating, gguf
 from inhouse.catalogue.models import Architecture
 from inhouse.cli import app
 from inhouse.errors import PlanError
@@ -116,6 +116,24 @@ def test_longer_names_mean_the_same_tag(tag: str, models_dir: Path) -> None:
 def test_a_tag_that_is_not_there(models_dir: Path) -> None:
     with pytest.raises(PlanError, match=r"blind is not in .*Run: ollama pull blind"):
         gguf.find("blind", models_dir)
+
+
+def test_a_store_that_only_ollama_may_read(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: Path) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)  # root, who may run these tests, may read everything
+    with pytest.raises(PlanError, match="Run it with sudo"):
+        gguf.find("seeing:2b", models_dir)
+
+
+def test_the_store_is_looked_for_where_inhouse_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = tmp_path / "theirs"
+    monkeypatch.setattr(estimating, "OLLAMAS_MODELS", theirs)
+    assert estimating._models_dir() == Path("/var/lib/ollama/models")
+    theirs.mkdir()
+    ours_is_there = Path("/var/lib/ollama/models").is_dir()
+    assert estimating._models_dir() == (Path("/var/lib/ollama/models") if ours_is_there else theirs)
 
 
 def test_a_manifest_that_is_damaged(models_dir: Path) -> None:

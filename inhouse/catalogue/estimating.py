@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from inhouse.planner.memory import Memory, Use
 
 OLLAMAS_MODELS = Path("/usr/share/ollama/.ollama/models")
+"""Where an Ollama from its own installer keeps its models."""
 
 
 def estimated(
     model: Annotated[str, typer.Argument(metavar="FILE|TAG", help="A GGUF file, or a tag Ollama has.")],
-    models_dir: Annotated[Path, typer.Option(help="Where Ollama keeps its models.")] = OLLAMAS_MODELS,
+    models_dir: Annotated[
+        Path | None,
+        typer.Option(help="Where Ollama keeps its models. Default: where inhouse or its installer has them."),
+    ] = None,
     context: Annotated[int, typer.Option(min=1, help="Tokens per slot.")] = 4096,
     parallel: Annotated[int, typer.Option(min=1, help="Slots.")] = 1,
     kv_cache_type: Annotated[str, typer.Option(help="f16, q8_0, q4_0, …")] = "f16",
@@ -33,7 +37,7 @@ def estimated(
 
     if kv_cache_type not in BYTES_PER_ELEMENT:
         raise PlanError(f'--kv-cache-type "{kv_cache_type}" is unknown; one of: {", ".join(BYTES_PER_ELEMENT)}.')
-    header = gguf.read(Path(model)) if _is_file(model) else gguf.find(model, models_dir)
+    header = gguf.read(Path(model)) if _is_file(model) else gguf.find(model, models_dir or _models_dir())
     use = Use(context, parallel, kv_cache_type)
     parts = as_record(header, use, gpus)
     if as_json:
@@ -58,6 +62,13 @@ def as_record(header: Header, use: Use, gpus: int) -> dict[str, object]:
         "context_length": min(use.context_length, header.context_trained),
         "mib": parts | {name: round(mib, 1) for name, mib in sums.items()},
     }
+
+
+def _models_dir() -> Path:
+    from inhouse.settings import HostSettings
+
+    ours = Path(HostSettings().ollama_models_dir)
+    return OLLAMAS_MODELS if OLLAMAS_MODELS.is_dir() and not ours.is_dir() else ours
 
 
 def _is_file(model: str) -> bool:

@@ -90,6 +90,10 @@ def find(tag: str, models_dir: Path) -> Header:
         blobs = {layer["mediaType"]: layer["digest"].replace(":", "-") for layer in layers}
     except FileNotFoundError as error:
         raise PlanError(f"{tag} is not in {models_dir}: {manifest} is missing. Run: ollama pull {tag}") from error
+    except PermissionError as error:
+        raise PlanError(
+            f"{manifest} may not be read by this user: only Ollama's and root may. Run it with sudo."
+        ) from error
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise PlanError(f"{manifest} is damaged. Run: ollama pull {tag}") from error
     model, projector = (blobs.get(IMAGE + kind) for kind in ("model", "projector"))

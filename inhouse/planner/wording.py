@@ -140,4 +140,5 @@ def _slots(decision: Decision) -> Iterator[str]:
 def _cache(decision: Decision) -> Iterator[str]:
     kind = decision.selection.use.kv_cache_type
     if decision.selection.chosen and kind != "f16" and decision.needs.settings.kv_cache_type is None:
-        yield f"KV cache in {kind}, which takes half of f16: so a better model or a longer context fits."
+        room = "a better model, more slots or more context"
+        yield f"KV cache in {kind}: it takes half of f16, which makes room for {room}."
