@@ -1,15 +1,19 @@
 """How good a model is for a purpose, from what was published about it; docs/models.md explains the rule.
 
 Each purpose has one benchmark that most models report. Another benchmark is put on its scale by a straight line through
-models that report both; the pairs stand in docs/models.md. A purpose with no published result gets four fifths of the
-mean of the purposes that have one, and is marked as derived.
+models that report both; the pairs stand in docs/models.md. What has no published result is assumed from what has, and
+marked as derived: chat from reasoning by such a line, else chat, reasoning and vision from each other, the rest with
+care.
 """
 
 from collections.abc import Iterable
+from statistics import mean
 from typing import NamedTuple, Protocol
 
+COMPARABLE = ("chat", "reasoning", "vision")
+"""Purposes on whose scales one model scores about alike; those of code and tools are others."""
 PRUDENCE = 0.8
-"""Part of what a model is elsewhere that is assumed of it where nothing was published."""
+"""Part of what a model is elsewhere that is assumed of it where the scales are not comparable."""
 
 
 class Line(NamedTuple):
@@ -43,15 +47,16 @@ SAME = Line(1.0, 0.0)
 SCALES: dict[str, dict[str, Line]] = {
     "chat": {
         "MMLU-Pro": SAME,
-        "MMLU": Line(1.2, -31),
-        "MMLU (cloze)": Line(1.2, -31),
+        "MMLU-Redux": Line(1.3, -37),
+        "MMLU": Line(1.2, -33),
+        "MMLU (cloze)": Line(1.2, -33),
         "GPQA Diamond": Line(0.6, 34),
     },
     "code": {
         "LiveCodeBench v6": SAME,
         "LiveCodeBench": SAME,
         "SWE-bench Verified": Line(0.45, 46),
-        "HumanEval": Line(0.5, -19),
+        "HumanEval": Line(1.04, -69),
     },
     "reasoning": {"GPQA Diamond": SAME, "AIME 2025": Line(0.5, 30)},
     "vision": {"MMMU": SAME, "MMMU-Pro": Line(0.78, 24), "MM MTBench": Line(10, -9.3)},
@@ -75,10 +80,17 @@ def from_evidence(purposes: Iterable[str], evidence: Iterable[Result]) -> dict[s
     """Quality for every purpose; empty if nothing was published for any of them."""
     published = published_quality(evidence)
     known = {p: published[p] for p in purposes if p in published}
-    if not known:
-        return {}
-    assumed = max(round(PRUDENCE * sum(known.values()) / len(known)), 1)
-    return {p: known.get(p, assumed) for p in purposes}
+    return {p: known[p] if p in known else _assumed(p, known) for p in purposes} if known else {}
+
+
+def _assumed(purpose: str, known: dict[str, int]) -> int:
+    """Quality for a purpose that has no published result, from those that have one."""
+    if purpose == "chat" and "reasoning" in known:
+        return SCALES["chat"]["GPQA Diamond"].quality(known["reasoning"])
+    alike = [known[p] for p in COMPARABLE if p in known]
+    if alike and purpose in COMPARABLE:
+        return round(mean(alike))
+    return max(round(PRUDENCE * mean(alike or known.values())), 1)
 
 
 def published_quality(evidence: Iterable[Result]) -> dict[str, int]:
