@@ -58,7 +58,7 @@ SCALES: dict[str, dict[str, Line]] = {
         "SWE-bench Verified": Line(0.45, 46),
         "HumanEval": Line(1.04, -69),
     },
-    "reasoning": {"GPQA Diamond": SAME, "AIME 2025": Line(0.5, 30)},
+    "reasoning": {"GPQA Diamond": SAME, "AIME 2025": Line(0.58, 25)},
     "vision": {"MMMU": SAME, "MMMU-Pro": Line(0.78, 24), "MM MTBench": Line(10, -9.3)},
     "tools": {
         "BFCL v4": SAME,
