@@ -227,7 +227,7 @@ def test_a_card_by_amd_runs_models_by_vulkan_and_ollamas_own_memory_is_not_other
     assert machine.flash_attention
     by_vulkan, taken = machine.reasons
     assert "runs models by Vulkan" in by_vulkan
-    assert "ROCm is not used, because no checked sum of it is known" in by_vulkan
+    assert "ROCm is not used, as no checksum of it is known" in by_vulkan
     assert "1280 of 24560 MiB" in taken
 
 

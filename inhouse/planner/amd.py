@@ -1,7 +1,7 @@
 """What AMD's GPUs of a host are good for now, and what mends those that are not: a pure mapping from facts.
 
 Ollama's archive for amd64 carries Vulkan, which is on by default since 0.30 and needs Mesa's driver from the
-distribution. ROCm comes in an archive of its own that is not used: no checked sum of it is known.
+distribution. ROCm comes in an archive of its own that is not used: no checksum of it is known.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import AMD
 from inhouse.facts.model import PASSED_THROUGH, AmdGpu, DisplayDevice, HostFacts, Virtualization
 from inhouse.planner import driver
-from inhouse.planner.card import Card, Found, in_steps
+from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps
 from inhouse.units import counted, listed
 
 STRIX_HALO = "Strix Halo"
@@ -80,8 +80,7 @@ def _reasons(cards: list[Card], others: list[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(others))
     names = listed(counted([c.name for c in cards]))
     said = [
-        f"{names} runs models by Vulkan with Mesa's driver: Ollama's archive for ROCm is not used, because no checked "
-        "sum of it is known."
+        f"{names} runs models by Vulkan with Mesa's driver; Ollama's archive for ROCm is not used, as {NO_CHECKSUM}."
     ]
     said += [
         f"{c.taken_mib} of {c.memory_mib} MiB of {c.name} are held by others (a display or other programs) and are "
@@ -125,8 +124,8 @@ def _about_graphics_of_a_processor(device: _Device) -> str:
     name = device.name
     if (device.gpu and device.gpu.gfx == _STRIX_HALO_GFX) or (device.row and device.row.chip == STRIX_HALO):
         return (
-            f"{name} ({STRIX_HALO}) is not used yet: Ollama takes it by ROCm alone, and no checked sum of that archive "
-            "is known. Models run on the CPU."
+            f"{name} ({STRIX_HALO}) is not used yet: Ollama takes it by ROCm alone, whose archive is not used "
+            f"({NO_CHECKSUM}). Models run on the CPU."
         )
     return f"{name} is part of the processor, and Ollama passes over such graphics: models run on the CPU."
 

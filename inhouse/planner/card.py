@@ -9,6 +9,9 @@ STEP_MIB = 256
 NOTHING_BELOW_MIB = 300
 """Drivers and idle consoles hold that much of a GPU (captures of idle cards: 0 to 214 MiB)."""
 
+NO_CHECKSUM = "no checksum of it is known, and nothing is installed unchecked"
+"""Why an archive of Ollama for other devices is left out."""
+
 
 @dataclass(frozen=True)
 class Card:

@@ -8,7 +8,7 @@ from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.facts.model import PASSED_THROUGH, DriverState, HostFacts, NvidiaGpu, Virtualization
 from inhouse.planner import driver, mig
-from inhouse.planner.card import Card, Found, in_steps
+from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps
 from inhouse.units import counted, listed
 
 _BLIND = frozenset({Virtualization.CONTAINER, Virtualization.WSL})
@@ -185,8 +185,8 @@ def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
     if facts.jetson_linux:
         return (
             f"{facts.board or short(gpu.name)} runs Jetson Linux {facts.jetson_linux} with driver "
-            f"{gpu.driver_version}, {floor} or newer is needed by Ollama (its own archive for JetPack is not used: no "
-            f"checked sum of it is known): models run on {elsewhere}. The driver comes with JetPack alone; "
+            f"{gpu.driver_version}, {floor} or newer is needed by Ollama (its archive for JetPack is not used: "
+            f"{NO_CHECKSUM}): models run on {elsewhere}. The driver comes with JetPack alone; "
             "to see newer ones, run: apt list --upgradable 'nvidia-l4t-*'"
         )
     return _sentence(
