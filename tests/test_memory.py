@@ -38,7 +38,7 @@ mistral-small3.2:24b 4096 640/340/180 8192 1280/680/360 32768 5120/2720/1440 131
 """
 
 
-quick = settings(max_examples=40, deadline=None)
+quick = settings(max_examples=40)
 
 
 def known(tag: str) -> Model:
@@ -197,10 +197,14 @@ def test_a_vision_part_of_its_own_is_not_in_ollamas_prediction() -> None:
     assert predicted(inline, 4096, 1) - predicted(apart, 4096, 1) == inline.projector_mib
 
 
-def test_an_estimate_takes_30_microseconds_at_most() -> None:
+def test_an_estimate_takes_as_long_as_1000_additions_at_most() -> None:
+    """32 µs where an addition in a loop takes 32 ns: in microseconds alone, a machine's slow minute would decide."""
     use, rows = Use(8192, 2, "q8_0"), models()
-    tries = timeit.repeat(lambda: [estimate(row, use) for row in rows], number=3, repeat=9, timer=time.process_time)
-    assert min(tries) / 3 / len(rows) < 30e-6
+    estimates, additions = [], []
+    for _ in range(9):
+        estimates.append(timeit.timeit(lambda: [estimate(row, use) for row in rows], number=3, timer=time.process_time))
+        additions.append(timeit.timeit("for i in range(20_000): s += i", "s = 0", number=1, timer=time.process_time))
+    assert min(estimates) / 3 / len(rows) < 1000 * min(additions) / 20_000
 
 
 def test_embedding_models_have_one_slot() -> None:

@@ -58,7 +58,7 @@ def test_values_are_quoted_for_systemd(value: str, quoted: str) -> None:
     assert env_quote(value) == quoted
 
 
-@settings_of_hypothesis(max_examples=50, deadline=None)
+@settings_of_hypothesis(max_examples=50)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF)))
 def test_a_shell_reads_the_same_value(value: str) -> None:
     """A POSIX shell knows the same four escapes in double quotes as systemd does."""

@@ -18,7 +18,7 @@ from inhouse.planner.preflight import CLOCK_LIMIT_S
 from tests.bench import different, mixed, seconds
 from tests.hosts_to_plan import host
 
-quick = settings(max_examples=10, deadline=None)
+quick = settings(max_examples=10)
 
 SOLD = {"10de:2684": ("RTX 4090", "8.9"), "10de:2204": ("RTX 3090", "8.6"), "10de:1b38": ("Tesla P40", "6.1")}
 UNKNOWN = ("Some Card", "8.9")

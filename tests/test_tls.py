@@ -105,7 +105,7 @@ def test_a_real_handshake_refuses_a_name_that_is_not_in_the_certificate(tmp_path
         _handshake(tmp_path, "ai.example.internal")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     names=st.lists(
         st.ip_addresses().map(str) | st.from_regex(r"[a-z][a-z0-9_-]{0,20}(\.[a-z0-9]{1,20}){0,3}", fullmatch=True),
