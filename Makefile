@@ -1,17 +1,18 @@
 # The only commands one needs: make demo · make test · make lint  (make unit: the tests that need no hosts;
-# make molecule SCENARIO=container_engine: one role on hosts of its own)
+# make molecule SCENARIO=container_engine: one role on hosts of its own; make molecule-all: all roles)
 # Each installs what it needs, system packages included; see .ci/prepare.
 
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test unit bench oracle molecule lint format clean prepare
+.PHONY: demo test unit bench oracle molecule molecule-all lint format clean prepare
 
 demo: prepare
 	@$(RUN)/inhouse demo
 
 test: unit
 	@.ci/lab-tests
+	@.ci/molecule --quick
 
 unit: prepare
 	@$(RUN)/pytest -q -n 2 --dist worksteal -m "not lab" --ignore tests/lab tests
@@ -21,6 +22,9 @@ oracle: prepare
 
 molecule: prepare
 	@.ci/molecule $(SCENARIO)
+
+molecule-all: prepare
+	@.ci/molecule --all
 
 bench: prepare
 	@$(RUN)/python -m tests.bench

@@ -6,7 +6,9 @@ hosts.py down SCENARIO
 
 import hashlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,16 +32,20 @@ def up(scenario: str, folder: str, instance_config: str, molecule_file: str) -> 
         scenario: its name.
         folder: where the lab's inventory is written.
         instance_config: file that Molecule's default driver reads.
-        molecule_file: the scenario's configuration; each of its `platforms` has a `name` and a lab `profile`.
+        molecule_file: the scenario's configuration; each of its `platforms` has a `name` and a lab `profile`. One may
+            have `settings` of inhouse as well, and `mirror: true` where inhouse itself runs: the lab then stands in
+            for the makers of Ollama and of its models.
 
     Raises:
         LabError: the hosts cannot be made here.
     """
     platforms = yaml.safe_load(Path(molecule_file).read_text())["platforms"]
-    # Without a mirror: what a role installs comes from Debian, or from what the scenario itself serves.
-    inventory = labs.up(
-        lab_name(scenario), {p["name"]: p["profile"] for p in platforms}, Path(folder), on_step=print, upstream=True
-    )
+    # Mostly without a mirror: what a role installs comes from Debian, or from what the scenario itself serves.
+    upstream = not any(p.get("mirror") for p in platforms)
+    profiles = {p["name"]: p["profile"] for p in platforms}
+    inventory = labs.up(lab_name(scenario), profiles, Path(folder), on_step=print, upstream=upstream)
+    for platform in platforms:
+        write_settings(inventory, platform["name"], platform.get("settings", {}))
     hosts = yaml.safe_load((inventory / "hosts.yml").read_text())["all"]["hosts"]
     instances = [
         {
@@ -52,6 +58,14 @@ def up(scenario: str, folder: str, instance_config: str, molecule_file: str) -> 
         for name, host in hosts.items()
     ]
     Path(instance_config).write_text(yaml.safe_dump(instances))
+
+
+def write_settings(inventory: Path, host: str, settings: Mapping[str, Any]) -> None:
+    """Adds what inhouse is to do on this host to the lab's inventory."""
+    if settings:
+        file = inventory / "host_vars" / host / "scenario.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(dict(settings)))
 
 
 def down(scenario: str) -> None:
