@@ -11,8 +11,9 @@ from inhouse.connection import Connection, connection, same_machine
 from inhouse.errors import InventoryError, SettingsError
 from inhouse.host_variables import HostVariables
 from inhouse.paths import inventories_folder
+from inhouse.role_variables import NOTHING, RoleVariables
 from inhouse.settings import HostSettings, Secrets
-from inhouse.validation import Problem, report, secrets_of, settings_of
+from inhouse.validation import Problem, report, role_variables_of, secrets_of, settings_of
 from inhouse.variables import read
 
 __all__ = ["Connection", "Host", "Inventory", "load"]
@@ -27,6 +28,8 @@ class Host:
     """Groups of the inventory it is in, from the outermost to the innermost, without `all`."""
     connection: Connection
     settings: HostSettings
+    role_variables: RoleVariables = NOTHING
+    """What is stated for the roles of the machine layer."""
 
     @property
     def server_name(self) -> str:
@@ -102,7 +105,11 @@ def load(path: Path) -> Inventory:
         begin = "" if _hosts_file(folder, source).exists() else f" To begin an inventory: inhouse init {path}"
         raise InventoryError(f"{path} has no hosts. Add one under all: hosts: in {_hosts_file(folder, source)}.{begin}")
     settings, secrets = _checked(path, found)
-    hosts = _reachable(path, folder, found, settings)
+    connections = _reachable(path, folder, found)
+    hosts = tuple(
+        Host(host.name, host.groups, connections[host.name], settings[host.name], role_variables_of(host)[0])
+        for host in found
+    )
     if secrets is not None:
         _check_ca(folder, secrets)
     return Inventory(path=folder, hosts=hosts, secrets=secrets)
@@ -134,7 +141,8 @@ def _checked(path: Path, found: Sequence[HostVariables]) -> tuple[dict[str, Host
     settings: dict[str, HostSettings] = {}
     problems: dict[str, list[Problem]] = {}
     for host in found:
-        made, problems[host.name] = settings_of(host)
+        made, wrong = settings_of(host)
+        problems[host.name] = [*wrong, *role_variables_of(host)[1]]
         if made is not None:
             settings[host.name] = made
     secrets, problems["secrets"] = secrets_of(found)
@@ -158,11 +166,10 @@ def _shared_names(settings: dict[str, HostSettings]) -> list[str]:
     ]
 
 
-def _reachable(
-    path: Path, folder: Path, found: Sequence[HostVariables], settings: dict[str, HostSettings]
-) -> tuple[Host, ...]:
-    """The hosts with their connections; whatever forbids to connect is reported in one error."""
-    connections, wrong = {}, []
+def _reachable(path: Path, folder: Path, found: Sequence[HostVariables]) -> dict[str, Connection]:
+    """The connections of all hosts; whatever forbids to connect is reported in one error."""
+    connections: dict[str, Connection] = {}
+    wrong: list[str] = []
     for host in found:
         connections[host.name], lines = connection(host, folder)
         wrong += lines
@@ -172,7 +179,7 @@ def _reachable(
         wrong.append(f"{' and '.join(names)} are one machine ({place}). Remove all but one.")
     if wrong:
         raise InventoryError("\n  ".join([f"{path} cannot be used (nothing was contacted):", *dict.fromkeys(wrong)]))
-    return tuple(Host(host.name, host.groups, connections[host.name], settings[host.name]) for host in found)
+    return connections
 
 
 def _check_ca(folder: Path, secrets: Secrets) -> None:

@@ -6,7 +6,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def assets() -> Path:
-    """Folder that holds `templates/`, `inventories/` and `deploy.py`."""
+    """Folder that holds `templates/`, `roles/`, `inventories/` and `deploy.py`."""
     packed = _PACKAGE / "_assets"
     return packed if packed.is_dir() else _PACKAGE.parent
 
@@ -19,6 +19,11 @@ def templates_folder() -> Path:
 def deploy_file() -> Path:
     """The service layer, as pyinfra runs it."""
     return assets() / "deploy.py"
+
+
+def roles_folder() -> Path:
+    """The Ansible roles of the machine layer, and the playbook that applies them."""
+    return assets() / "roles"
 
 
 def inventories_folder() -> Path:

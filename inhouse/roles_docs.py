@@ -4,9 +4,8 @@ After a change of an argument_specs.yml: python -m inhouse.roles_docs
 """
 
 from pathlib import Path
-from typing import Any
 
-import yaml
+from inhouse.role_variables import options as options
 
 ROLES = Path(__file__).parent.parent / "roles"
 BEGIN = "<!-- Variables: written by python -m inhouse.roles_docs -->"
@@ -16,13 +15,6 @@ END = "<!-- End of variables -->"
 def names() -> tuple[str, ...]:
     """Names of all roles, sorted."""
     return tuple(sorted(file.parts[-3] for file in ROLES.glob("*/tasks/main.yml")))
-
-
-def options(role: str) -> dict[str, dict[str, Any]]:
-    """The variables of a role as its argument_specs describes them, in its order."""
-    specs = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
-    found: dict[str, dict[str, Any]] = specs["argument_specs"]["main"]["options"]
-    return found
 
 
 def table(role: str) -> str:

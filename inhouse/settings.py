@@ -149,6 +149,22 @@ class HostSettings(BaseModel):
         description="Take over from an Ollama that was installed by other means: its unit is stopped and kept aside.",
     )
 
+    machine_layer: bool = Field(
+        True,
+        description="Roles prepare the machine: its NVIDIA driver, and what the next two settings ask for. false: no "
+        "role is run, a driver that is missing or too old stays as it is, and models run on the CPU.",
+    )
+    cuda_toolkit: bool = Field(
+        False,
+        description="The host gets a CUDA toolkit its cards and its driver know, to compile programs of your own. "
+        "Ollama needs none.",
+    )
+    container_engine: bool = Field(
+        False,
+        description="The host gets Docker Engine, with its NVIDIA GPUs where it has some. Nothing of inhouse runs in "
+        "containers.",
+    )
+
     open_webui: bool | None = Field(
         None, description="Whether the host has Open-WebUI; when not set, every host that can run it has it."
     )
@@ -243,6 +259,8 @@ def in_words(schema: dict[str, Any]) -> str:
         return " or ".join(in_words(one) for one in schema["anyOf"] if one.get("type") != "null")
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
+    if schema["type"] == "object":
+        return "a mapping of names to values"
     if schema["type"] == "array":
         return f"a list, each item {in_words(schema['items'])}"
     if schema["type"] in ("integer", "number"):

@@ -19,6 +19,14 @@ An unknown name is an error. Names that begin with `x_` are yours, to use in tem
 `ollama_mirror: "{{ x_mirror }}/ollama"`. How hosts are reached is in [inventory.md](inventory.md).
 """
 
+_ROLES_HEAD = """## Variables of the roles
+
+What the roles of the machine layer take can be set in the same places, under the names that stand in each role's
+README ([roles.md](roles.md) lists the roles). inhouse checks their names and types as it checks its own settings. What
+the planner decides (source, branch and module of a driver, versions of CUDA) is then as you state it, and the plan says
+so; a value that cannot work on the host's cards is refused.
+"""
+
 _SECRETS_HEAD = """## Secrets
 
 Made by `inhouse init` and kept in `group_vars/all/secrets.yml`, encrypted with Ansible Vault. They are the same for all
@@ -31,7 +39,7 @@ def markdown() -> str:
     """The whole of docs/settings.md."""
     settings = [f"## `{row.name}`\n\n{row.help}\n\nNeeded: {row.needed}. Default: `{row.default}`.\n" for row in rows()]
     secrets = [f"- `{name}`: {field.description}" for name, field in Secrets.model_fields.items()]
-    return "\n".join([_HEAD, *settings, _SECRETS_HEAD, *secrets, ""])
+    return "\n".join([_HEAD, *settings, _ROLES_HEAD, _SECRETS_HEAD, *secrets, ""])
 
 
 def starter() -> str:

@@ -10,8 +10,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from inhouse import role_variables
 from inhouse.host_variables import HostVariables, Variable
-from inhouse.settings import HostSettings, Secrets, contradictions, rows
+from inhouse.role_variables import RoleVariables
+from inhouse.settings import HostSettings, Secrets, contradictions, in_words, rows
 
 SETTINGS = frozenset(HostSettings.model_fields)
 SECRETS = frozenset(Secrets.model_fields)
@@ -48,6 +50,19 @@ def settings_of(host: HostVariables) -> tuple[HostSettings | None, list[Problem]
         _contradiction(names, why, given) for names, why in contradictions(settings) if unsure.isdisjoint(names)
     ]
     return (None if problems else settings), problems
+
+
+def role_variables_of(host: HostVariables) -> tuple[RoleVariables, list[Problem]]:
+    """What is stated for the roles of the machine layer, and what is wrong with it."""
+    given = {name: variable for name, variable in host.variables.items() if role_variables.is_one(name)}
+    problems = [_untemplated(name, variable) for name, variable in given.items() if variable.error]
+    usable = {name: variable.value for name, variable in given.items() if not variable.error}
+    if usable:
+        try:
+            role_variables.model()(**usable)
+        except ValidationError as error:
+            problems += [_wrong_value(detail["loc"], detail["input"], given) for detail in error.errors()]
+    return RoleVariables.of(usable.items()), problems
 
 
 def secrets_of(hosts: Sequence[HostVariables]) -> tuple[Secrets | None, list[Problem]]:
@@ -108,11 +123,12 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _is_unknown(name: str) -> bool:
-    return name not in SETTINGS | SECRETS and not name.startswith(_OTHERS)
+    return name not in SETTINGS | SECRETS and not name.startswith(_OTHERS) and not role_variables.is_one(name)
 
 
 def _unknown(name: str, variable: Variable) -> Problem:
-    near = get_close_matches(name.lower().replace("-", "_"), sorted(SETTINGS | SECRETS), n=1, cutoff=0.6)
+    known = sorted(SETTINGS | SECRETS | role_variables.all_options().keys())
+    near = get_close_matches(name.lower().replace("-", "_"), known, n=1, cutoff=0.6)
     advice = f"Did you mean {near[0]}?" if near else f"A variable of your own begins with x_: x_{name}."
     return Problem(variable.origin, f"{name} is not a setting. {advice}")
 
@@ -123,12 +139,18 @@ def _untemplated(name: str, variable: Variable) -> Problem:
 
 def _wrong_value(place: tuple[int | str, ...], found: Any, given: Mapping[str, Variable]) -> Problem:
     name, steps = str(place[0]), place[1:]
-    needed = next(row.needed for row in rows() if row.name == name)
+    needed = _needed(name)
     item = "".join(f", item {step + 1}" for step in steps if isinstance(step, int))
     hint = _hint(name, given[name].value)
     return Problem(
         given[name].origin, f"{name}{item} is {json.dumps(found, ensure_ascii=False)}; {needed} is needed.{hint}"
     )
+
+
+def _needed(name: str) -> str:
+    if name in SETTINGS:
+        return next(row.needed for row in rows() if row.name == name)
+    return in_words(role_variables.model().model_json_schema()["properties"][name])
 
 
 def _hint(name: str, found: Any) -> str:
@@ -150,8 +172,9 @@ def _guesses(found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _fits(name: str, value: Any) -> bool:
+    kind = HostSettings if name in SETTINGS else role_variables.model()
     try:
-        HostSettings(**{name: value})
+        kind(**{name: value})
     except ValidationError:
         return False
     return True

@@ -22,6 +22,7 @@ from inhouse.facts.model import (
 from inhouse.facts.nvidia_values import mib
 from inhouse.lab import profiles
 from inhouse.planner.hardware import ImaginedConnection, parse
+from inhouse.role_variables import NOTHING, RoleVariables
 from inhouse.settings import HostSettings
 
 PROFILES = Path(inhouse.lab.__file__).parent / "profiles"
@@ -37,6 +38,7 @@ class Host:
     name: str = "gpu1"
     server_name: str = "gpu1"
     connection: ImaginedConnection = field(default_factory=lambda: ImaginedConnection("192.0.2.7"))
+    role_variables: RoleVariables = NOTHING
 
 
 A_LAB_MACHINES_MEMORY = profiles.Memory(total_mib=64017, available_mib=62105)

@@ -446,3 +446,29 @@ def test_an_inventory_is_limited_to_hosts_and_groups(patterns: list[str], count:
 def test_a_limit_that_matches_nothing_suggests_the_nearest() -> None:
     with pytest.raises(InventoryError, match=r'"chat_server" is no host or group.*chat_servers'):
         load(SHIPPED / "fleet").limited_to(["gpu", "chat_server"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nvidia_driver_branch: 595", 'is 595; text is needed. Put it in quotes: "595"'),
+        ("nvidia_driver_reboot: always", 'is "always"; one of never, if_needed is needed.'),
+        ("container_engine_log_max_files: '3'", 'is "3"; a whole number is needed. Leave out the quotes.'),
+        ("container_engine_daemon: [debug]", "a mapping of names to values is needed."),
+        ("nvidia_driver_branche: '580'", "nvidia_driver_branche is not a setting. Did you mean nvidia_driver_branch?"),
+        ("nvidia_driver_drain: ollama.service", "Write it as a list: [ollama.service]"),
+    ],
+)
+def test_variables_of_roles_are_checked_as_settings_are(inventory: Path, line: str, said: str) -> None:
+    message = settings_error(one_host(inventory, f"---\n{line}\n"))
+    assert "  group_vars/all.yml:2: " in message
+    assert said in message
+
+
+def test_variables_of_roles_are_kept_by_name(inventory: Path) -> None:
+    one_host(inventory, "nvidia_driver_branch: '580'\ncontainer_engine_daemon: {debug: true}\n")
+    stated = load(inventory).hosts[0].role_variables
+    assert stated.get("nvidia_driver_branch") == "580"
+    assert stated.get("container_engine_daemon") == {"debug": True}
+    assert stated.get("nvidia_driver_hold") is None
+    assert "nvidia_driver_hold" not in stated

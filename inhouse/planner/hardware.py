@@ -10,6 +10,7 @@ from inhouse.catalogue.gpus import Gpu
 from inhouse.errors import PlanError
 from inhouse.facts.model import HostFacts
 from inhouse.planner import imagined
+from inhouse.role_variables import NOTHING, RoleVariables
 from inhouse.settings import HostSettings
 
 RAM_GIB, DISK_GIB = 32, 500
@@ -44,6 +45,7 @@ class ImaginedHost:
     server_name: str = IMAGINED
     connection: ImaginedConnection = ImaginedConnection()
     settings: HostSettings = field(default_factory=HostSettings)
+    role_variables: RoleVariables = NOTHING
 
 
 def imagined_host(settings: HostSettings | None = None) -> ImaginedHost:

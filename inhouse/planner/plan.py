@@ -111,12 +111,39 @@ class Plan(BaseModel):
     open_webui_default_model: str | None
     open_webui_embedding_model: str | None
 
+    machine_roles: tuple[str, ...] = ()
+    """Roles to run before the deploys, in this order: those whose part of the host is not as planned. None: no Ansible
+    is started."""
+    # Variables of the roles, under their names. None: not decided here, so that the role's own default holds.
+    nvidia_driver_state: Literal["present", "absent"] | None = None
+    nvidia_driver_source: Literal["distribution", "nvidia"] | None = None
+    nvidia_driver_branch: str | None = None
+    nvidia_driver_module: Literal["open", "proprietary"] | None = None
+    nvidia_driver_minimum: str | None = None
+    """Oldest version that is good enough for the cards and for Ollama."""
+    nvidia_driver_maximum_branch: str | None = None
+    """Newest branch that knows all cards; "" while new ones do."""
+    nvidia_driver_desktop: bool | None = None
+    cuda_toolkit_state: Literal["present", "absent"] | None = None
+    cuda_toolkit_source: Literal["distribution", "nvidia"] | None = None
+    cuda_toolkit_versions: tuple[str, ...] | None = None
+    cuda_toolkit_default: str | None = None
+    cuda_toolkit_maximum: str | None = None
+    """Newest version that the cards and the driver know; "" where nothing limits it."""
+    container_engine_state: Literal["present", "absent"] | None = None
+    container_engine_gpu: bool | None = None
+
     reasons: tuple[str, ...]
     """Why the host is planned as it is, beyond its models."""
     warnings: tuple[str, ...]
     """What is wrong or weaker than it could be, each with the command that mends it."""
     problems: tuple[str, ...]
     """What forbids applying this plan; `up` leaves the host alone."""
+
+    def role_variables(self, role: str) -> dict[str, object]:
+        """What was decided for a role: its variables by name, as JSON has them, without those left to its defaults."""
+        found = self.model_dump(mode="json", exclude_none=True)
+        return {name: value for name, value in found.items() if name.startswith(f"{role}_")}
 
     @property
     def chat_models(self) -> tuple[PlannedModel, ...]:

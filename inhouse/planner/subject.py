@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from inhouse.role_variables import RoleVariables
 from inhouse.settings import HostSettings
 
 
@@ -31,3 +32,7 @@ class Subject(Protocol):
     @property
     def settings(self) -> HostSettings:
         """What is set for it."""
+
+    @property
+    def role_variables(self) -> RoleVariables:
+        """What is stated for the roles that prepare it."""
