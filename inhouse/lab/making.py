@@ -96,7 +96,7 @@ def make(client: docker.DockerClient, order: Order, report: Report) -> None:
         containers = [hosts.create(client, spec, order.folder, cache_dir()) for spec in specs]
     boot(containers, report)
     client_files = ClientFiles(private_dir(order.folder))
-    client_files.write(login, {_known_as(endpoints[name]): key for name, key in host_keys.items()})
+    client_files.write(login, {known_as(endpoints[name]): key for name, key in host_keys.items()})
     named = {name: (profile, endpoints[name]) for name, profile in order.hosts.items()}
     inventory_files.write(order.folder, named, client_files, around.settings)
 
@@ -140,7 +140,7 @@ def _real_engine(order: Order) -> bool:
     return order.upstream or order.release is not None
 
 
-def _known_as(endpoint: network.Endpoint) -> str:
+def known_as(endpoint: network.Endpoint) -> str:
     """How known_hosts names it: other ports than 22 stand in brackets."""
     if endpoint.ssh_port == network.SSH_PORT:
         return endpoint.address
