@@ -102,7 +102,7 @@ def _point(row: dict[str, Any], device: dict[str, Any]) -> Point:
 
 def generation_residual(point: Point, fitted: Fitted) -> float:
     """Logarithm of predicted by measured tokens/s."""
-    engine = replace(point.engine, ram_gbs=speed.likely_ram_gbs(point.engine.cores, point.engine.avx512, fitted))
+    engine = point.engine._replace(ram_gbs=speed.likely_ram_gbs(point.engine.cores, point.engine.avx512, fitted))
     seconds = speed.seconds_per_token(point.model, engine, point.depth, fitted=fitted)
     assert seconds is not None
     assert point.generation is not None
@@ -188,7 +188,7 @@ def _weighted(prompt: bool) -> tuple[tuple[Point, float], ...]:
 def _pooled(prompt: bool) -> tuple[tuple[Point, float], ...]:
     """All NVIDIA cards as if their compute capability were not known."""
     return tuple(
-        (replace(p, kind="cuda", engine=replace(p.engine, compute=None)), w)
+        (replace(p, kind="cuda", engine=p.engine._replace(compute=None)), w)
         for p, w in _weighted(prompt)
         if p.engine.backend == "cuda"
     )

@@ -74,10 +74,10 @@ def squeezed(wanted: str, **settings: object) -> RunnerUp:
     needs, budget, selection = decided(host(**settings), card(98_304))
     use = needs.use(8192)
     other = {
-        "q8_0": replace(use, kv_cache_type="q8_0"),
-        "both": replace(use, kv_cache_type="q8_0", context_length=4096),
-        "slot": replace(use, parallel=use.parallel - 1),
-        "none": replace(use, kv_cache_type="q8_0", context_length=1024),
+        "q8_0": use._replace(kv_cache_type="q8_0"),
+        "both": use._replace(kv_cache_type="q8_0", context_length=4096),
+        "slot": use._replace(parallel=use.parallel - 1),
+        "none": use._replace(kv_cache_type="q8_0", context_length=1024),
     }[wanted]
     load = budget.load(model(BIG), other)
     small = replace(budget, usable=budget.needed(load) + 1, ram=load.beside + 1)

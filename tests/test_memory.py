@@ -1,6 +1,5 @@
 import time
 import timeit
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -222,6 +221,7 @@ any_use = st.builds(
     kv_cache_type=caches,
     flash_attention=st.booleans(),
     batch=st.one_of(st.none(), st.integers(32, 4096)),
+    draft_tokens=st.integers(0, 8),
 )
 PARTS = ("weights", "kv_cache", "recurrent", "compute", "compute_cpu", "compute_host", "gpu", "cpu", "beside_gpu")
 
@@ -235,7 +235,7 @@ def never_less(low: Memory, high: Memory) -> None:
 @given(any_model, any_use, contexts, st.integers(1, 8))
 def test_more_context_never_takes_less(model: Model, use: Use, other: int, gpus: int) -> None:
     low, high = sorted((use.context_length, other))
-    never_less(*(estimate(model, replace(use, context_length=c), gpus) for c in (low, high)))
+    never_less(*(estimate(model, use._replace(context_length=c), gpus) for c in (low, high)))
     assert predicted(model, high, use.parallel) >= predicted(model, low, use.parallel)
 
 
@@ -243,20 +243,20 @@ def test_more_context_never_takes_less(model: Model, use: Use, other: int, gpus:
 @given(any_model, any_use, st.integers(1, 16))
 def test_more_slots_never_take_less(model: Model, use: Use, other: int) -> None:
     low, high = sorted((use.parallel, other))
-    never_less(*(estimate(model, replace(use, parallel=n)) for n in (low, high)))
+    never_less(*(estimate(model, use._replace(parallel=n)) for n in (low, high)))
 
 
 @quick
 @given(any_model, any_use, st.integers(32, 4096), st.integers(32, 4096), st.integers(1, 4))
 def test_a_larger_batch_never_takes_less(model: Model, use: Use, one: int, other: int, gpus: int) -> None:
     low, high = sorted((one, other))
-    never_less(*(estimate(model, replace(use, batch=n), gpus) for n in (low, high)))
+    never_less(*(estimate(model, use._replace(batch=n), gpus) for n in (low, high)))
 
 
 @quick
 @given(any_model, any_use)
 def test_a_more_precise_cache_never_takes_less(model: Model, use: Use) -> None:
-    sizes = [estimate(model, replace(use, kv_cache_type=kind)) for kind in ("q4_0", "q8_0", "f16", "f32")]
+    sizes = [estimate(model, use._replace(kv_cache_type=kind)) for kind in ("q4_0", "q8_0", "f16", "f32")]
     for low, high in pairwise(sizes):
         never_less(low, high)
 

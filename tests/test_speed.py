@@ -106,7 +106,7 @@ def test_half_of_the_predictions_for_mixtures_of_experts_are_within_twelve_perce
 
 
 def test_without_the_compute_capability_predictions_stay_near() -> None:
-    unknown = [replace(p, engine=replace(p.engine, compute=None)) for p in points() if p.engine.backend == "cuda"]
+    unknown = [replace(p, engine=p.engine._replace(compute=None)) for p in points() if p.engine.backend == "cuda"]
     assert error([p for p in unknown if p.alone]) < 0.15
 
 
@@ -162,7 +162,7 @@ def test_more_bandwidth_is_never_slower(
     text: Model, bandwidth: float, more: float, compute: str | None, share: float
 ) -> None:
     slow = Engine("cuda", bandwidth, None, 50, 8, gpu_share=share, compute=compute)
-    fast = replace(slow, bandwidth_gbs=bandwidth * more)
+    fast = slow._replace(bandwidth_gbs=bandwidth * more)
     a, b = speed.predict(text, USE, slow), speed.predict(text, USE, fast)
     assert a is not None
     assert b is not None
@@ -182,7 +182,7 @@ def test_more_context_is_never_faster(text: Model, context: int, more: int, engi
 
 @given(text=texts, engine=st.sampled_from([RTX_4090, CPU]))
 def test_a_smaller_cache_promises_no_speed_that_nobody_measured(text: Model, engine: Engine) -> None:
-    large, small = (speed.predict(text, replace(USE, kv_cache_type=kind), engine) for kind in ("f16", "q8_0"))
+    large, small = (speed.predict(text, USE._replace(kv_cache_type=kind), engine) for kind in ("f16", "q8_0"))
     assert large is not None
     assert small == large
 
@@ -213,7 +213,7 @@ def test_more_cores_are_never_slower(text: Model, cores: int, more: int) -> None
 
 @given(text=texts, gpus=st.integers(1, 8))
 def test_gpus_take_turns(text: Model, gpus: int) -> None:
-    several = speed.seconds_per_token(text, replace(RTX_4090, gpus=gpus))
+    several = speed.seconds_per_token(text, RTX_4090._replace(gpus=gpus))
     alone = speed.seconds_per_token(text, RTX_4090)
     assert several is not None
     assert alone is not None
@@ -221,12 +221,12 @@ def test_gpus_take_turns(text: Model, gpus: int) -> None:
 
 
 def test_layers_in_ram_are_slow() -> None:
-    assert rate("qwen3:32b", replace(RTX_4090, gpu_share=0.5)).likely < 0.3 * rate("qwen3:32b", RTX_4090).likely
+    assert rate("qwen3:32b", RTX_4090._replace(gpu_share=0.5)).likely < 0.3 * rate("qwen3:32b", RTX_4090).likely
 
 
 def test_nothing_is_said_of_a_card_that_is_not_known() -> None:
-    assert speed.predict(model("qwen3:8b"), USE, replace(RTX_4090, bandwidth_gbs=None)) is None
-    assert speed.prompt_seconds(model("qwen3:8b"), 100, replace(RTX_4090, bandwidth_gbs=None)) is None
+    assert speed.predict(model("qwen3:8b"), USE, RTX_4090._replace(bandwidth_gbs=None)) is None
+    assert speed.prompt_seconds(model("qwen3:8b"), 100, RTX_4090._replace(bandwidth_gbs=None)) is None
 
 
 def test_a_measured_speed_replaces_the_prediction() -> None:
@@ -267,13 +267,13 @@ def test_a_range_holds_what_is_likely() -> None:
     [("5.2", "pascal"), ("7.0", "volta"), ("7.5", "turing"), ("8.0", "hbm"), ("8.7", "ampere"), ("10.0", "hbm")],
 )
 def test_kinds_follow_from_the_compute_capability(compute: str, kind: str) -> None:
-    assert speed.kind_name(replace(RTX_4090, compute=compute)) == kind
+    assert speed.kind_name(RTX_4090._replace(compute=compute)) == kind
 
 
 def test_every_nvidia_card_of_the_catalogue_is_of_a_known_kind() -> None:
     computes = {g.compute for g in gpus.gpus() if g.compute and g.compute[0].isdigit()}
     assert len(computes) >= 9
-    assert "cuda" not in {speed.kind_name(replace(RTX_4090, compute=c)) for c in computes}
+    assert "cuda" not in {speed.kind_name(RTX_4090._replace(compute=c)) for c in computes}
 
 
 def test_devices_of_the_data_are_as_in_the_catalogue() -> None:
@@ -301,7 +301,7 @@ def test_the_documentation_gives_the_constants_in_use() -> None:
 
 
 def test_a_measured_speed_does_not_count_where_a_part_lies_in_ram() -> None:
-    predicted = speed.predict(model("qwen3:32b"), USE, replace(RTX_4090, gpu_share=0.5), measured=500.0)
+    predicted = speed.predict(model("qwen3:32b"), USE, RTX_4090._replace(gpu_share=0.5), measured=500.0)
     assert predicted is not None
     assert not predicted.measured
     assert predicted.tokens_per_second.high < 100

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from functools import cache
+from functools import cache, cached_property
 from itertools import combinations
 from typing import Annotated, Self
 
@@ -40,9 +40,19 @@ class Gpus(Row):
         names = Counter((g.id, g.name) for g in self.gpus)
         if twice := [f"{name} ({id_})" for (id_, name), n in names.items() if n > 1]:
             raise ValueError(f"GPUs given twice: {', '.join(twice)}")
-        for rows in _by_id(self.gpus).values():
+        for rows in self.by_id.values():
             _told_apart(rows)
         return self
+
+    @cached_property
+    def by_id(self) -> dict[tuple[str, str], list[Gpu]]:
+        """The rows of each PCI vendor and device id."""
+        index: dict[tuple[str, str], list[Gpu]] = defaultdict(list)
+        for gpu in self.gpus:
+            for id_ in (gpu.id, *gpu.also):
+                if id_ is not None:
+                    index[gpu.vendor, id_].append(gpu)
+        return dict(index)
 
 
 def _told_apart(rows: list[Gpu]) -> None:
@@ -52,24 +62,14 @@ def _told_apart(rows: list[Gpu]) -> None:
             raise ValueError(f"{second.name} is slower and stands behind {first.name}, which has its PCI id and memory")
 
 
-def _by_id(rows: tuple[Gpu, ...]) -> dict[tuple[str, str], list[Gpu]]:
-    index: dict[tuple[str, str], list[Gpu]] = defaultdict(list)
-    for gpu in rows:
-        for id_ in (gpu.id, *gpu.also):
-            if id_ is not None:
-                index[gpu.vendor, id_].append(gpu)
-    return index
-
-
 @cache
+def _file() -> Gpus:
+    return read("gpus.yml", Gpus)
+
+
 def gpus() -> tuple[Gpu, ...]:
-    """Read gpus.yml once."""
-    return read("gpus.yml", Gpus).gpus
-
-
-@cache
-def _index() -> dict[tuple[str, str], list[Gpu]]:
-    return dict(_by_id(gpus()))
+    """Every row of gpus.yml, which is read once."""
+    return _file().gpus
 
 
 @cache
@@ -88,7 +88,7 @@ def find(device_id: str, vendor_id: str = NVIDIA, memory_mib: int | None = None)
     One id can be several cards. `memory_mib`, what the driver reports, tells those of different size apart; without it,
     and among those of one size, the first row counts.
     """
-    rows = _index().get((vendor_id.lower(), device_id.lower()))
+    rows = _file().by_id.get((vendor_id.lower(), device_id.lower()))
     if not rows:
         return None
     return rows[0] if memory_mib is None else min(rows, key=lambda g: abs(g.memory_mib - memory_mib))

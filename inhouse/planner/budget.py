@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from inhouse.catalogue.models import Model
 from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
-from inhouse.planner.loads import Load, PerModel, loads
+from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Use
+from inhouse.planner.per_model import PerModel
 from inhouse.planner.speed import Engine, Speed
 from inhouse.speeds import NONE, Speeds, device_name
 
@@ -32,8 +34,7 @@ class Placement:
     """MiB."""
 
 
-@dataclass(frozen=True)
-class Kind:
+class Kind(NamedTuple):
     """What of a budget, beside its size, decides how much a model needs."""
 
     gpu: bool

@@ -147,17 +147,17 @@ def _way(model: Model, candidate: Candidate, needs: Needs, budget: Budget) -> _W
 
 def _alternatives(use: Use) -> Iterator[tuple[Use, str]]:
     """Other ways to run a model, the one that costs people least first."""
-    smaller = replace(use, kv_cache_type="q8_0") if use.kv_cache_type == "f16" and use.flash_attention else None
-    fewer = replace(use, parallel=use.parallel - 1) if use.parallel > 1 else None
+    smaller = use._replace(kv_cache_type="q8_0") if use.kv_cache_type == "f16" and use.flash_attention else None
+    fewer = use._replace(parallel=use.parallel - 1) if use.parallel > 1 else None
     if smaller:
         yield smaller, "with q8_0 KV"
     if fewer:
         yield fewer, f"with parallel {fewer.parallel}"
     if use.context_length // 2 >= SHORTEST_CONTEXT:
         half = use.context_length // 2
-        yield replace(use, context_length=half), "with a shorter context"
+        yield use._replace(context_length=half), "with a shorter context"
         if smaller:
-            yield replace(smaller, context_length=half), "with q8_0 KV and a shorter context"
+            yield smaller._replace(context_length=half), "with q8_0 KV and a shorter context"
 
 
 def _slow(model: Model, candidate: Candidate, share: float, needs: Needs, budget: Budget) -> str | None:

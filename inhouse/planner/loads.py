@@ -1,31 +1,31 @@
 """What a model takes under one use: worked out once, then looked up for every host that might run it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import NamedTuple
 
 from inhouse.catalogue.models import Model
 from inhouse.planner import memory
 from inhouse.planner.memory import Memory, Use
+from inhouse.planner.per_model import PerModel
 
-ONE_SLOT = (
-    "mllama",
-    "qwen3vl",
-    "qwen3vlmoe",
-    "qwen35",
-    "qwen35moe",
-    "qwen3next",
-    "lfm2",
-    "lfm2moe",
-    "nemotron_h",
-    "nemotron_h_moe",
+ONE_SLOT = frozenset(
+    {
+        "mllama",
+        "qwen3vl",
+        "qwen3vlmoe",
+        "qwen35",
+        "qwen35moe",
+        "qwen3next",
+        "lfm2",
+        "lfm2moe",
+        "nemotron_h",
+        "nemotron_h_moe",
+    }
 )
 """Architectures for which Ollama plans one slot, whatever OLLAMA_NUM_PARALLEL says (server/sched.go)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """A model, loaded. MiB."""
 
     use: Use
@@ -45,25 +45,6 @@ class Load:
     """What Ollama takes the model for."""
 
 
-T = TypeVar("T")
-
-
-class PerModel(Generic[T]):
-    """One value for each model, worked out when it is first asked for: the catalogue's models bound its size."""
-
-    def __init__(self, work_out: Callable[[Model], T]) -> None:
-        """Take what works a value out."""
-        self._work_out = work_out
-        self._found: dict[str, tuple[Model, T]] = {}
-
-    def of(self, model: Model) -> T:
-        """The value of a model."""
-        found = self._found.get(model.tag)
-        if found is None or found[0] is not model:
-            found = self._found[model.tag] = (model, self._work_out(model))
-        return found[1]
-
-
 @lru_cache(maxsize=256)
 def loads(use: Use, gpus: int) -> PerModel[Load]:
     """What models take under a use, spread over so many GPUs: one table for all hosts, the last 256 are kept."""
@@ -77,11 +58,11 @@ def slots(model: Model, wanted: int) -> int:
 
 def _own(model: Model, use: Use) -> Use:
     """The part of a use that matters for a model: a context it was trained for, its slots; no cache, no cache type."""
-    return replace(
-        use,
-        context_length=min(use.context_length, model.context_trained),
-        parallel=slots(model, use.parallel),
-        kv_cache_type=use.kv_cache_type if model.architecture.kv else "f16",
+    return Use(
+        min(use.context_length, model.context_trained),
+        slots(model, use.parallel),
+        use.kv_cache_type if model.architecture.kv else "f16",
+        *use[3:],
     )
 
 

@@ -6,7 +6,7 @@ docs/memory.md explains every formula and gives its source; docs/oracle.md compa
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from inhouse.catalogue.models import Architecture, KvLayers, RecurrentLayers
 from inhouse.planner import compute
@@ -68,9 +68,8 @@ class Described(Protocol):
         """ "embedding" is what matters here."""
 
 
-@dataclass(frozen=True)
-class Use:
-    """How a model is run."""
+class Use(NamedTuple):
+    """How a model is run. A tuple, as it is the key of tables that every plan looks into hundreds of times."""
 
     context_length: int
     """Tokens per slot."""

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import speed, worth
 from inhouse.planner.budget import Budget, Kind, Placement
-from inhouse.planner.loads import Load, PerModel, loads
+from inhouse.planner.loads import Load, loads
 from inhouse.planner.memory import Use, tables_mib
 from inhouse.planner.needs import Allowed, Needs, Wants, able
+from inhouse.planner.per_model import PerModel
 from inhouse.planner.speed import Engine, Speed
 
 
@@ -54,30 +55,22 @@ def option(model: Model, load: Load, placement: Placement, expected: Speed | Non
     )
 
 
-class Item(NamedTuple):
-    """A model for a purpose, with what rules it out before anything of it is worked out."""
+class Outline(NamedTuple):
+    """What rules a model out before anything else of it is worked out."""
 
-    quality: int
-    file_mib: int
     floor_mib: float
     """Less than it needs on any accelerator."""
     gigabytes: float
     """Read for each token."""
-    model: Model
 
 
-@lru_cache(maxsize=256)
-def items(purpose: Purpose, allowed: Allowed) -> tuple[Item, ...]:
-    """The models for a purpose that may be chosen, the best first."""
-    return tuple(
-        Item(m.quality_for(purpose), m.file_mib, _floor(m), speed.gigabytes_per_token(m), m)
-        for m in able(purpose, allowed)
-    )
-
-
-def _floor(model: Model) -> float:
+def _outline(model: Model) -> Outline:
     """Nine tenths of the weights: draft layers are left out where they are not used, and the vocabulary's text."""
-    return 0.9 * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
+    floor = 0.9 * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
+    return Outline(floor, speed.gigabytes_per_token(model))
+
+
+outlines = PerModel(_outline)
 
 
 def embedder(model: Model, budget: Budget, use: Use) -> Option:
@@ -129,7 +122,10 @@ def _whole(model: Model, use: Use, engine: Engine, kind: Kind, wants: Wants, mea
 @lru_cache(maxsize=512)
 def _embeddings(use: Use, gpus: int, kind: Kind) -> PerModel[Option]:
     def work_out(model: Model) -> Option:
-        load, alone = loads(use, gpus).of(model), loads(use, 1).of(model)
+        load = loads(use, gpus).of(model)
+        if load.use != use:
+            return _embeddings(load.use, gpus, kind).of(model)
+        alone = loads(use, 1).of(model)
         # What it takes alone decides its worth: spreading it over more GPUs must not make it worth less.
         points = worth.of_embedding(model, alone.gpu + alone.beside if kind.gpu else alone.cpu, kind.gpu)
         return Option(model, load, kind.whole(load), None, points, True, True)

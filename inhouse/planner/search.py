@@ -8,8 +8,8 @@ from inhouse.planner import memory, worth
 from inhouse.planner.budget import LEAST_SHARE, Budget
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
-from inhouse.planner.needs import Needs
-from inhouse.planner.options import Option, embedder, embedders, items, wholes
+from inhouse.planner.needs import Needs, able
+from inhouse.planner.options import Option, embedder, embedders, outlines, wholes
 from inhouse.planner.texts import Found, Pins, Search, Texts
 
 NO_FLOOR = float("-inf")
@@ -129,11 +129,11 @@ class _AtUse:
         room, disk = self.budget.usable, self.needs.disk_mib
         kind, table = self.budget.kind, loads(self.use, self.budget.gpus)
         fitting = (
-            float(item.quality)
-            for item in items(purpose, self.needs.allowed)
-            if item.file_mib <= disk
-            and item.floor_mib * LEAST_SHARE <= room
-            and kind.least(table.of(item.model)) <= room
+            float(model.quality_for(purpose))
+            for model in able(purpose, self.needs.allowed)
+            if model.file_mib <= disk
+            and outlines.of(model).floor_mib * LEAST_SHARE <= room
+            and kind.least(table.of(model)) <= room
         )
         return next(fitting, None)
 

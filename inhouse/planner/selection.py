@@ -220,7 +220,7 @@ def _selection(
     chosen.sort(key=lambda c: _place_in_list(c, pinned, needs))
     texts = [c for c in chosen if c.purposes != ("embedding",)]
     context = max((c.use.context_length for c in texts), default=found.use.context_length)
-    use = replace(found.use, context_length=context, parallel=max((c.use.parallel for c in texts), default=1))
+    use = found.use._replace(context_length=context, parallel=max((c.use.parallel for c in texts), default=1))
     worth_, speed, size = found.key
     key = (worth_ - worth.WITHOUT_PIN * (len(pinned) - sum(m.tag in options for m in pinned)), speed, size)
     return Selection(tuple(chosen), use, loaded, problems, warnings, key, found.together)

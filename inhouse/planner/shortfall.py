@@ -90,7 +90,7 @@ def _too_slow(purpose: Purpose, running: list[Model], use: Use, needs: Needs, bu
         f"Nearest: {purpose} at {use.context_length} tokens runs {fastest.tag} at about {likely:.1f} tokens/s"
     )
     if use.context_length > GOAL:
-        shorter = replace(use, context_length=GOAL)
+        shorter = use._replace(context_length=GOAL)
         other = max(running, key=lambda m: _likely(m, shorter, budget))
         text += f", at {GOAL} tokens {other.tag} at about {_likely(other, shorter, budget):.1f}"
     faster = "a GPU with memory of more bandwidth" if budget.cards else "a GPU"

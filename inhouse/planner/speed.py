@@ -8,10 +8,11 @@ time per block. Reading a prompt is bound by arithmetic. The constants were fitt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import sqrt
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from inhouse.catalogue.models import Model
 from inhouse.planner.memory import BYTES_PER_ELEMENT, Use
+from inhouse.planner.per_model import PerModel
 
 PROMPT_SHARE = 0.5
 """Part of the context that is taken to be filled: an answer is half way through a conversation that fits."""
@@ -53,9 +54,8 @@ class Speed:
     """`tokens_per_second` was measured on this hardware, not predicted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """What a model runs on, as far as its speed depends on it."""
+class Engine(NamedTuple):
+    """What a model runs on, as far as its speed depends on it. A tuple, as `memory.Use` is."""
 
     backend: Backend
     bandwidth_gbs: float | None
@@ -253,6 +253,10 @@ def gigabytes_per_token(model: Model) -> float:
 
     Where the output layer is the token-embedding table, all of that table is read.
     """
+    return _GIGABYTES.of(model)
+
+
+def _gigabytes(model: Model) -> float:
     a = model.architecture
     table = 0.0 if a.tied else a.embedding_mib
     per_layer = a.vocabulary * a.per_layer_input * a.blocks * (a.per_layer_bits or a.embedding_bits) / 8 / _MIB
@@ -260,6 +264,9 @@ def gigabytes_per_token(model: Model) -> float:
     idle_b = _idle_b(model)
     bits = _MXFP4_BITS if model.quantization == "MXFP4" else text * 8 / model.parameters_b
     return max(text - idle_b * bits / 8, text * model.active_b / model.parameters_b)
+
+
+_GIGABYTES = PerModel(_gigabytes)
 
 
 def _idle_b(model: Model) -> float:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import memory, worth
 from inhouse.planner.budget import LEAST_SHARE, Budget
-from inhouse.planner.loads import PerModel, loads
+from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
-from inhouse.planner.needs import Needs
-from inhouse.planner.options import Option, items, partly
+from inhouse.planner.needs import Needs, able
+from inhouse.planner.options import Option, outlines, partly
+from inhouse.planner.per_model import PerModel
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
@@ -121,11 +122,13 @@ class Texts:
         top = -worth.UNSERVED
         found: list[tuple[float, Option]] = []
         part = LEAST_SHARE if self.partial else 1.0
-        for quality, file_mib, floor, gigabytes, model in items(purpose, self.needs.allowed):
+        for model in able(purpose, self.needs.allowed):
+            quality = model.quality_for(purpose)
             most = quality + self.most_points
             if most < top - window:
                 break
-            if file_mib > self.disk or floor * part > self.room:
+            floor, gigabytes = outlines.of(model)
+            if model.file_mib > self.disk or floor * part > self.room:
                 continue
             if self.most_gbs < self.most_liked * gigabytes:
                 rate = self.most_gbs / gigabytes
