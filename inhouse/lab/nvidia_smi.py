@@ -1,15 +1,22 @@
 #!/usr/bin/python3
 """Stand-in for NVIDIA's nvidia-smi on lab hosts: answers from the profile's recorded values, and fails as the real one.
 
-Reads /etc/inhouse-lab/nvidia.json. Errors go to standard output and set the status, as the real program does.
+Reads /etc/inhouse-lab/nvidia.json. Where that does not state a driver's version, the driver comes from packages: then
+what counts is which module is loaded and which library is installed.
+Errors go to standard output and set the status, as the real program does.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 ANSWERS = Path("/etc/inhouse-lab/nvidia.json")
+MODULE = Path("/sys/module/nvidia/version")
+LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
+CUDA_OF_BRANCH = {"570": "12.8", "580": "13.0", "590": "13.1", "595": "13.2", "610": "13.3", "615": "13.4"}
+"""The highest CUDA that a branch offers (release notes of the CUDA toolkit)."""
 BAD_ARGUMENT, NOTHING_FOUND, NOT_LOADED, MISMATCH = 2, 6, 9, 18
 MISMATCH_TEXT_SINCE = 535
 """From this branch on the text of a mismatch names the library's version in a second line."""
@@ -25,6 +32,19 @@ UNITS = {
     "fan.speed": "%",
 }
 ALIASES = {"gpu_name": "name", "gpu_uuid": "uuid", "gpu_bus_id": "pci.bus_id"}
+
+
+def state() -> dict[str, Any]:
+    """What the lab has laid down, completed by what is installed and loaded."""
+    stated: dict[str, Any] = json.loads(ANSWERS.read_text()) if ANSWERS.exists() else {"gpus": []}
+    if stated.get("library"):
+        return stated
+    library = os.path.realpath(LIBRARY).rpartition(".so.")[2]
+    module = MODULE.read_text().strip() if MODULE.exists() else None
+    for gpu in stated["gpus"]:
+        gpu["fields"]["driver_version"] = module
+    cuda = CUDA_OF_BRANCH.get(library.split(".")[0], "N/A")
+    return {**stated, "library": library, "module": module, "cuda": cuda}
 
 
 def fail(text: str, status: int) -> NoReturn:
@@ -215,7 +235,7 @@ def options_of(arguments: list[str]) -> dict[str, str]:
 def main() -> None:
     """Answers one call."""
     options = options_of(sys.argv[1:])
-    driver = json.loads(ANSWERS.read_text())
+    driver = state()
     require_driver(driver)
     described = selected(driver["gpus"], options.get("--id"))
     gpus = [gpu["fields"] for gpu in described]
