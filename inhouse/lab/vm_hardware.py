@@ -4,6 +4,7 @@ QEMU has no device of NVIDIA's. So the folder where the kernel lists PCI devices
 profile's devices too, at every boot. What binds to them by itself on a real machine (udev, by a device's id) does not.
 """
 
+import json
 from pathlib import Path
 
 from inhouse.lab.archive import File
@@ -19,7 +20,7 @@ _NVIDIA_VENDOR = "10de"
 
 
 def files(profile: Profile, scratch: Path) -> dict[str, File]:
-    """Files of the host, by path: one folder per device, and the script that shows them.
+    """Files of the host, by path: one folder per device, the script that shows them, and what nvidia-smi says of them.
 
     Args:
         profile: whose devices are pretended.
@@ -31,7 +32,12 @@ def files(profile: Profile, scratch: Path) -> dict[str, File]:
         for path in sorted((scratch / "pci").rglob("*"))
         if path.is_file() and not path.is_symlink()
     }
-    return found | {SCRIPT: File(script(profile).encode())}
+    found[SCRIPT] = File(script(profile).encode())
+    if profile.nvidia:
+        # What driver there is decides what is installed: the stand-in for nvidia-smi looks for itself.
+        described = profile.nvidia.model_dump() | {"module": None, "library": "", "cuda": ""}
+        found[f"{HOST_FOLDER}/nvidia.json"] = File(json.dumps(described, indent=1).encode())
+    return found
 
 
 def script(profile: Profile) -> str:

@@ -35,10 +35,11 @@ DISK_MIB, ROOT_START_MIB, BOOT_START_MIB = 8192, 64, 1
 IMAGE_MIB = 4096
 """What one image needs while it is made: the root file system beside the disk (measured: about 3 GiB)."""
 PACKAGES = (
-    *("initramfs-tools", "kmod", "udev", "dkms", "gcc", "make", "libc6-dev", "mokutil"),
-    # What building and trusting a signed repository on the host itself takes.
-    *("apt-utils", "gpg", "gpg-agent"),
+    *("initramfs-tools", "kmod", "udev", "dkms", "gcc", "make", "libc6-dev", "mokutil", "openssl"),
+    "apt-utils",
 )
+KEPT = ("dkms", "gpg", "gpg-agent")
+"""Packages that the repository on the disk has beside the newer kernel."""
 BOOT_PACKAGES = ("shim-signed", "grub-efi-amd64-signed")
 """Taken apart for the programs that Microsoft and Debian signed; their scripts would look for a running machine."""
 INITRAMFS_MODULES = ("virtio_pci", "virtio_blk", "ext4")
@@ -154,7 +155,7 @@ def mmdebstrap_command(recipe: Recipe, work: Path) -> list[str]:
         f'chroot "$1" sh /setup.sh {recipe.suite} ""',
         f'chroot "$1" sh -c "mkdir /tmp/boot && cd /tmp/boot && apt-get -qq download {" ".join(BOOT_PACKAGES)}"',
         f"sync-out /tmp/boot '{work}'",
-        f'chroot "$1" sh /vm_setup.sh {recipe.suite} "{recipe.flavour}"',
+        f'chroot "$1" sh /vm_setup.sh {recipe.suite} "{recipe.flavour}" "{" ".join(KEPT)}"',
         'chroot "$1" update-initramfs -u -k all',
         'rm -rf "$1/setup.sh" "$1/vm_setup.sh" "$1"/tmp/*',
         # Bound once more, it is seen without what is mounted on it: /proc and the like.

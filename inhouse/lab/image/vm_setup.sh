@@ -1,8 +1,8 @@
 #!/bin/sh
 # Runs inside the root file system of a virtual lab host, after setup.sh, and adds what a real kernel makes possible.
-# $1: the suite. $2: `-cloud` or nothing, the kernel's flavour.
+# $1: the suite. $2: `-cloud` or nothing, the kernel's flavour. $3: packages for the repository on the disk.
 set -eu
-suite=$1 flavour=$2
+suite=$1 flavour=$2 kept=$3
 
 systemctl unmask systemd-udevd.service >/dev/null 2>&1
 systemctl enable systemd-networkd.service >/dev/null 2>&1
@@ -48,7 +48,12 @@ SOURCES
 apt-get -qq update
 apt-get -qq install --no-install-recommends --download-only --target-release "$suite-backports" \
     "linux-image$flavour-amd64" "linux-headers$flavour-amd64"
-mv /var/cache/apt/archives/*.deb .
+# shellcheck disable=SC2086  # a list of packages, meant to be split
+{
+    apt-get -qq install --no-install-recommends --download-only $kept
+    apt-get -qq -o APT::Sandbox::User=root download $kept
+}
+mv --no-clobber /var/cache/apt/archives/*.deb .
 apt-ftparchive packages . >Packages
 apt-get clean
 rm -f /etc/apt/sources.list.d/* /var/lib/apt/lists/*_*
