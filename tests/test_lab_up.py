@@ -95,7 +95,8 @@ import http.server, json, os, pathlib, socketserver, sys
 
 class Answers(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({{"ApiVersion": "1.44", "Version": "25.0"}}).encode()
+        hosts = os.environ.get("FAKE_HOSTS", "[]") if "/containers/json" in self.path else None
+        body = (hosts or json.dumps({{"ApiVersion": "1.44", "Version": "25.0"}})).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -139,6 +140,19 @@ def test_after_the_last_lab_only_a_daemon_started_for_labs_is_ended(
         controller._for_labs_only().touch()
     assert controller.stop_unneeded() is for_labs_only
     assert controller.stop() is not for_labs_only
+
+
+@pytest.mark.usefixtures("no_daemon")
+@pytest.mark.parametrize("hosts", ["[]", '[{"Id": "left"}]'])
+def test_a_script_ends_its_daemon_unless_hosts_are_left_which_then_end_it(
+    hosts: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_dockerd(tmp_path, FAKE_DAEMON.format(python=sys.executable), monkeypatch)
+    monkeypatch.setenv("FAKE_HOSTS", hosts)
+    controller.start()
+    assert controller.stop_unless_used() is (hosts == "[]")
+    assert controller.stop_unneeded() is (hosts != "[]")
+    assert controller.stop() is False
 
 
 @pytest.mark.usefixtures("no_daemon")

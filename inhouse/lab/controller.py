@@ -1,7 +1,7 @@
 """The machine the lab runs on: its Docker daemon, started here when it can be, and mmdebstrap.
 
-`python -m inhouse.lab.controller start` and `… stop` are for scripts that want the daemon to outlive one lab:
-`stop` ends only a daemon that `start` (or a lab) had to start itself.
+`python -m inhouse.lab.controller start` and `… stop` are for scripts that want the daemon to outlive one lab. `start`
+prints `started` where it had to start one; that script alone calls `stop` at its end (`.ci/engine` does both).
 """
 
 import logging
@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import docker
@@ -17,7 +18,7 @@ import stamina
 from docker.errors import DockerException
 
 from inhouse.errors import LabError
-from inhouse.lab.paths import cache_dir
+from inhouse.lab.paths import LAB_LABEL, cache_dir
 
 PACKAGES = ("docker.io", "iptables", "mmdebstrap", "openssh-client")
 """What a bare Debian machine needs to run a lab."""
@@ -45,7 +46,7 @@ def client() -> docker.DockerClient:
 def have_mmdebstrap() -> bool:
     """Whether root file systems can be made here; installs the package where this process is root and apt is there."""
     if shutil.which("mmdebstrap") is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        _install(["mmdebstrap"])
+        install(["mmdebstrap"])
     return shutil.which("mmdebstrap") is not None
 
 
@@ -72,7 +73,7 @@ def start() -> bool:
     if isinstance(_connect(), docker.DockerClient):
         return False
     if shutil.which("dockerd") is None:
-        _install(PACKAGES)
+        install(PACKAGES)
     if _started_by_package():
         return True
     log = cache_dir() / "dockerd.log"
@@ -101,6 +102,15 @@ def stop() -> bool:
                 raise _StillThereError(f"dockerd, process {pid}, did not end")
     _pid_file().unlink(missing_ok=True)
     return True
+
+
+def stop_unless_used() -> bool:
+    """Ends the daemon that `start` started; True when there was one. Where hosts of a lab are there, it goes with them."""
+    answer = _connect()
+    if isinstance(answer, docker.DockerClient) and answer.containers.list(all=True, filters={"label": LAB_LABEL}):
+        _for_labs_only().touch()
+        return False
+    return stop()
 
 
 def stop_unneeded() -> bool:
@@ -169,11 +179,14 @@ def _tail(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-5:])
 
 
-def _install(packages: tuple[str, ...] | list[str]) -> None:
+def install(packages: Sequence[str]) -> None:
+    """Installs Debian packages; for root.
+
+    Raises:
+        LabError: there is no apt-get, or it fails.
+    """
     if shutil.which("apt-get") is None:
-        raise LabError(
-            f"no Docker daemon and no apt-get found; needed: {', '.join(packages)}. Install them, then repeat."
-        )
+        raise LabError(f"no apt-get found; needed: {', '.join(packages)}. Install them, then repeat.")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "-qq", "update"],
@@ -195,11 +208,13 @@ def _how_to_get_docker(error: DockerException) -> str:
 
 
 if __name__ == "__main__":
-    actions = {"start": start_where_allowed, "stop": stop}
+    actions = {"start": start_where_allowed, "stop": stop_unless_used}
     if len(sys.argv) != 2 or sys.argv[1] not in actions:
         sys.exit("usage: python -m inhouse.lab.controller start|stop")
     logging.getLogger("stamina").setLevel(logging.ERROR)  # waiting is not worth a word; giving up raises
     try:
-        actions[sys.argv[1]]()
+        done = actions[sys.argv[1]]()
     except LabError as error:
         sys.exit(str(error))
+    if done and sys.argv[1] == "start":
+        sys.stdout.write("started\n")
