@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from inhouse.errors import LabError
 from inhouse.lab import boot, hardware
 from inhouse.lab.elf import shared_object
 from inhouse.lab.profiles import Memory, load
@@ -93,3 +94,31 @@ def test_amdgpu_shows_its_memory_and_its_place_in_the_compute_topology(tmp_path:
 
 def test_a_machine_without_a_gpu_needs_nothing_at_boot() -> None:
     assert boot.script(load("cpu-192g")) is None
+
+
+def test_a_bare_machine_hides_the_container_and_has_no_driver() -> None:
+    profile = load("rtx-4090-bare")
+    assert (profile.machine, profile.nvidia, len(profile.undriven)) == (True, None, 1)
+    assert [d.driver for d in profile.pci if d.id == "10de:2684"] == [None]
+    script = str(boot.script(profile))
+    assert "rm -f /.dockerenv" in script
+    assert "--add /usr/bin/systemd-detect-virt" in script
+    assert "mount --bind $modules /sys/module" in script
+
+
+def test_a_machine_keeps_the_driver_of_its_profile_and_covers_modules_once() -> None:
+    profile = load("old-driver-machine")
+    assert profile.nvidia == load("old-driver").nvidia
+    assert str(boot.script(profile)).count("mount --bind $modules /sys/module") == 1
+
+
+def test_a_passed_through_card_is_bound_to_vfio() -> None:
+    bound = {d.id: d.driver for d in load("rtx-4090-passthrough").pci}
+    assert bound["10de:2684"] == "vfio-pci"
+    assert bound["10de:22ba"] == "snd_hda_intel"
+
+
+def test_a_kind_goes_with_another_suite() -> None:
+    assert load("p40-bare@trixie").suite == "trixie"
+    with pytest.raises(LabError, match="no lab profile is named 'p40-bear'"):
+        load("p40-bear")

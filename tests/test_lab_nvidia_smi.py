@@ -140,3 +140,38 @@ def test_the_plain_table_names_the_driver(call: Call) -> None:
 
 def test_an_unknown_option_is_refused(call: Call) -> None:
     assert call("rtx-4090", "--make-coffee")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("module", "library", "status", "said"),
+    [
+        ("595.91.07", "595.91.07", 0, "595.91.07, NVIDIA GeForce RTX 4090"),
+        ("580.178.04", "595.91.07", 18, "Failed to initialize NVML: Driver/library version mismatch"),
+        (None, "595.91.07", 9, "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."),
+    ],
+)
+def test_where_packages_bring_the_driver_what_is_loaded_and_installed_counts(
+    module: str | None,
+    library: str,
+    status: int,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gpus = [gpu.model_dump() for gpu in load("rtx-4090-bare").undriven]
+    (tmp_path / "nvidia.json").write_text(json.dumps({"gpus": gpus}))
+    (tmp_path / "libnvidia-ml.so.1").symlink_to(f"libnvidia-ml.so.{library}")
+    if module:
+        (tmp_path / "version").write_text(f"{module}\n")
+    monkeypatch.setattr(nvidia_smi, "ANSWERS", tmp_path / "nvidia.json")
+    monkeypatch.setattr(nvidia_smi, "LIBRARY", str(tmp_path / "libnvidia-ml.so.1"))
+    monkeypatch.setattr(nvidia_smi, "MODULE", tmp_path / "version")
+    monkeypatch.setattr(sys, "argv", ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"])
+    ended = 0
+    try:
+        nvidia_smi.main()
+    except SystemExit as end:
+        ended = int(end.code or 0)
+    assert ended == status
+    assert capsys.readouterr().out.startswith(said)

@@ -4,7 +4,9 @@ The engine refuses mounts below /proc/driver, and one over /sys/module or /sys/c
 """
 
 from collections.abc import Iterator
+from importlib import resources
 
+from inhouse.lab.paths import HOST_FOLDER
 from inhouse.lab.profiles import Amdgpu, Nvidia, Profile
 
 NVIDIA_CHARACTER_MAJOR = 195
@@ -17,6 +19,7 @@ def script(profile: Profile) -> str | None:
     """What is laid at boot; None where the engine's mounts suffice."""
     parts = [*_nvidia(profile.nvidia)] if profile.nvidia else []
     parts += _amdgpu({device.slot: device.amdgpu for device in profile.pci if device.amdgpu})
+    parts += _machine(covered=bool(profile.nvidia and profile.nvidia.module)) if profile.machine else []
     return "\n".join(["set -eu", *parts]) + "\n" if parts else None
 
 
@@ -42,6 +45,40 @@ def _nvidia(nvidia: Nvidia) -> Iterator[str]:
     yield f"mknod -m 666 /dev/nvidiactl c {NVIDIA_CHARACTER_MAJOR} 255"
     for number in range(len(nvidia.gpus)):
         yield f"mknod -m 666 /dev/nvidia{number} c {NVIDIA_CHARACTER_MAJOR} {number}"
+
+
+def _machine(covered: bool) -> Iterator[str]:
+    """Nothing says any more that this is a container, and modules can be seen to be loaded.
+
+    Args:
+        covered: /sys/module is laid over already.
+    """
+    yield "rm -f /.dockerenv"
+    if not covered:
+        yield "modules=/run/inhouse-lab/module"
+        yield "mkdir -p $modules"
+        yield from _beside("/sys/module", "$modules")
+    # Debian 12 has kmod's programs in /sbin, 13 in /usr/sbin, which are one folder.
+    for folder in ("/sbin", "/usr/sbin"):
+        yield f"for program in {folder}/modprobe {folder}/rmmod; do"
+        yield '    dpkg-divert --quiet --local --no-rename --divert "$program.real" --add "$program"'
+        yield "done"
+    yield f"ln -sf {HOST_FOLDER}/modprobe.sh /usr/sbin/modprobe"
+    yield f"ln -sf {HOST_FOLDER}/modprobe.sh /usr/sbin/rmmod"
+    detect = "/usr/bin/systemd-detect-virt"
+    yield f"dpkg-divert --quiet --local --rename --divert {detect}.real --add {detect}"
+    yield f"ln -sf {HOST_FOLDER}/detect_virt.sh {detect}"
+    # What udev does for a card, as far as there is a module for it.
+    yield "modprobe nvidia 2>/dev/null || true"
+
+
+def machine_files() -> dict[str, bytes]:
+    """Files of a host that pretends to be a real machine, by path; those whose names end with .sh are programs."""
+    programs = ("modprobe.sh", "detect_virt.sh")
+    files = {f"{HOST_FOLDER}/{n}": resources.files("inhouse.lab").joinpath(n).read_bytes() for n in programs}
+    # The next boot's systemd must know that it is in a container, or it would look for disks.
+    drop_in = b"[Service]\nExecStop=/bin/touch /.dockerenv\n"
+    return files | {"/etc/systemd/system/inhouse-lab-hardware.service.d/machine.conf": drop_in}
 
 
 def _amdgpu(gpus: dict[str, Amdgpu]) -> Iterator[str]:

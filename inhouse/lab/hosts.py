@@ -1,5 +1,6 @@
 """One lab host: a container that boots systemd and looks like the machine of its profile."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -171,6 +172,12 @@ def _files(spec: HostSpec) -> dict[str, File]:
         stand_in = resources.files("inhouse.lab").joinpath("nvidia_smi.py").read_bytes()
         for path, content in driver_files(spec.profile.nvidia, stand_in).items():
             files[path] = File(content, 0o755 if path.startswith("/usr/bin/") else 0o644)
+    if spec.profile.undriven:
+        gpus = {"gpus": [gpu.model_dump() for gpu in spec.profile.undriven]}
+        files[f"{HOST_FOLDER}/nvidia.json"] = File(json.dumps(gpus, indent=1).encode())
+    if spec.profile.machine:
+        for path, content in boot.machine_files().items():
+            files[path] = File(content, 0o755 if path.endswith(".sh") else 0o644)
     if script := boot.script(spec.profile):
         files[f"{HOST_FOLDER}/hardware.sh"] = File(script.encode())
     return files

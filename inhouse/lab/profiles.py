@@ -1,13 +1,15 @@
 """What a lab host pretends to be: profiles as data files, one per kind of machine.
 
-`rtx-4090` is a profile on its own distribution; `rtx-4090@trixie` is the same machine on another.
+`rtx-4090` is a profile on its own distribution; `rtx-4090@trixie` is the same machine on another. A lab host is a
+container and says so. `rtx-4090-machine` says that it is a real machine; `rtx-4090-bare` is one for whose cards nobody
+has installed a driver yet; on `rtx-4090-passthrough` they are bound to be passed to a guest.
 """
 
 import difflib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -130,6 +132,26 @@ class Profile(BaseModel):
     pci: tuple[PciDevice, ...] = ()
     nvidia: Nvidia | None = None
     software_gpu: bool = Field(False, description="llama-server offloads to Mesa's software Vulkan device")
+    machine: bool = Field(False, description="shows itself as a real machine instead of a container")
+    undriven: tuple[Gpu, ...] = Field((), description="GPUs as nvidia-smi describes them once a driver is installed")
+
+    def on_a_machine(self) -> Self:
+        """The same, and no container."""
+        return self.model_copy(update={"machine": True})
+
+    def without_driver(self, bound_to: str | None = None) -> Self:
+        """A real machine with the same cards before anybody installed a driver; they may be bound to another one."""
+        gpus = self.nvidia.gpus if self.nvidia else ()
+        pci = tuple(d.model_copy(update={"driver": bound_to}) if d.driver == "nvidia" else d for d in self.pci)
+        return self.model_copy(update={"machine": True, "nvidia": None, "undriven": gpus, "pci": pci})
+
+
+KINDS: dict[str, Callable[[Profile], Profile]] = {
+    "machine": Profile.on_a_machine,
+    "bare": Profile.without_driver,
+    "passthrough": lambda profile: profile.without_driver("vfio-pci"),
+}
+"""What a profile's name may end with."""
 
 
 def names() -> tuple[str, ...]:
@@ -139,12 +161,15 @@ def names() -> tuple[str, ...]:
 
 
 def load(text: str) -> Profile:
-    """The profile `NAME` or `NAME@SUITE`.
+    """The profile `NAME`, `NAME-KIND`, or either with `@SUITE` behind it.
 
     Raises:
         LabError: no such profile or suite (names the nearest), or its file is not as it must be.
     """
     name, at, suite = text.partition("@")
+    base, _, kind = name.rpartition("-")
+    if kind in KINDS and base in names():
+        return KINDS[kind](load(f"{base}{at}{suite}"))
     if name not in names():
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f" Did you mean {near[0]}?" if near else ""

@@ -72,7 +72,7 @@ def control(package: Package) -> dict[str, str]:
         "Source": package.source,
         "Version": package.version,
         "Architecture": package.architecture,
-        "Maintainer": "inhouse lab <lab@localhost>",
+        "Maintainer": package.maintainer,
         "Provides": ", ".join(package.provides),
         "Depends": ", ".join(package.depends),
         "Recommends": ", ".join(package.recommends),

@@ -160,6 +160,10 @@ def alternatives(package: Package) -> Contents:
     )
 
 
+NEWEST_GCC = {12: 14, 13: 15}
+"""Newest host compiler that CUDA 12.9 and 13 take, by NVIDIA's installation guide."""
+
+
 def nvcc(package: Package) -> Contents:
     """A compiler that knows its version and needs a host compiler; the rest is the owner's scenario's."""
     major, minor = package.name.split("-")[2:4]
@@ -167,9 +171,14 @@ def nvcc(package: Package) -> Contents:
         (HERE / "nvcc.sh").read_text().replace("@RELEASE@", f"{major}.{minor}").replace("@VERSION@", upstream(package))
     )
     folder = f"/usr/local/cuda-{major}.{minor}"
+    targets = f"{folder}/targets/x86_64-linux"
     return Contents(
         programs={f"{folder}/bin/nvcc": program.encode()},
-        files={f"{folder}/targets/x86_64-linux/lib/libcudart.so.{major}": elf.shared_object(f"libcudart.so.{major}")},
+        files={
+            f"{folder}/bin/nvcc.profile": b"TOP = $(_HERE_)/..\n",
+            f"{targets}/include/crt/host_config.h": f"#if __GNUC__ > {NEWEST_GCC[int(major)]}\n".encode(),
+            f"{targets}/lib/libcudart.so.{major}": elf.shared_object(f"libcudart.so.{major}"),
+        },
     )
 
 

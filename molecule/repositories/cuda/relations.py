@@ -34,6 +34,7 @@ class Package:
     provides: tuple[str, ...] = ()
     architecture: str = "amd64"
     source: str = "nvidia-graphics-drivers"
+    maintainer: str = "stand-in <cudatools@nvidia.com>"
     contents: str = ""
     """Kind of its contents, a function of contents.py; "": none."""
 
@@ -137,41 +138,41 @@ def toolkit(name: str, version: str) -> Iterator[Package]:
     yield Package(
         f"cuda-nvcc-{dashed}", revision, (common, f"cuda-cudart-dev-{dashed}"), source=source, contents="nvcc"
     )
-    yield Package(f"cuda-toolkit-{dashed}", revision, (f"cuda-nvcc-{dashed}",), source=source)
+    for name in ("cuda-toolkit", "cuda-minimal-build"):
+        yield Package(f"{name}-{dashed}", revision, (f"cuda-nvcc-{dashed}",), source=source)
+
+
+UBUNTU = "stand-in <ubuntu-devel-discuss@lists.ubuntu.com>"
+UBUNTU_REVISION = "0ubuntu0.24.04.1"
+UBUNTU_BRANCHES = {
+    "570-server": ("570.195.03",),
+    "580-server": ("580.159.03", "580.178.04"),
+    "595-server": ("595.91.07",),
+}
+UBUNTU_ENDED = {"570-server": ("580-server", "580.178.04")}
+"""Branch that has ended → the one that its packages lead to since, and from which version on."""
 
 
 def ubuntu_archive() -> Iterator[Package]:
     """Ubuntu's pattern: the branch is in the name, and the packages of a branch that has ended lead to the next."""
-    yield from ubuntu_driver("570-server", "570.195.03-0ubuntu0.24.04.1")
-    for version in ("580.159.03-0ubuntu0.24.04.1", "580.178.04-0ubuntu0.24.04.1"):
-        yield from ubuntu_driver("580-server", version)
-    yield from ubuntu_driver("595-server", "595.91.07-0ubuntu0.24.04.1")
-    for name in UBUNTU_NAMES:
-        ended, next_one = name.format("570-server"), name.format("580-server")
-        yield Package(ended, "580.178.04-0ubuntu0.24.04.1", (next_one,))
-
-
-UBUNTU_NAMES = (
-    "libnvidia-compute-{}",
-    "nvidia-utils-{}",
-    "nvidia-headless-no-dkms-{}",
-    "nvidia-headless-no-dkms-{}-open",
-)
+    for branch, versions in UBUNTU_BRANCHES.items():
+        for version in versions:
+            yield from ubuntu_driver(branch, f"{version}-{UBUNTU_REVISION}")
+    for ended, (following, version) in UBUNTU_ENDED.items():
+        for package, successor in zip(ubuntu_driver(ended, ""), ubuntu_driver(following, ""), strict=True):
+            yield Package(package.name, f"{version}-{UBUNTU_REVISION}", (successor.name,), maintainer=UBUNTU)
 
 
 def ubuntu_driver(branch: str, version: str) -> Iterator[Package]:
-    """The compute-only packages of one branch."""
-    library, utils, *headless = (name.format(branch) for name in UBUNTU_NAMES)
-    yield Package(
-        library, version, provides=("libnvidia-compute",), conflicts=("libnvidia-compute",), contents="library"
-    )
-    yield Package(
-        utils,
-        version,
-        (library, "python3"),
-        provides=("nvidia-utils",),
-        conflicts=("nvidia-utils",),
-        contents="nvidia_smi",
-    )
-    for name in headless:
-        yield Package(name, version, (f"{library} (= {version})",))
+    """The compute-only packages of one branch; no two branches go together."""
+    library, utils = f"libnvidia-compute-{branch}", f"nvidia-utils-{branch}"
+
+    def package(name: str, depends: tuple[str, ...], virtual: str = "", contents: str = "") -> Package:
+        only = (virtual,) if virtual else ()
+        return Package(name, version, depends, (), only, only, maintainer=UBUNTU, contents=contents)
+
+    yield package(library, (), "libnvidia-compute", "library")
+    yield package(utils, (f"{library} (= {version})", "python3"), "nvidia-utils", "nvidia_smi")
+    for flavour in ("", "-open"):
+        yield package(f"nvidia-headless-no-dkms-{branch}{flavour}", (f"{library} (= {version})",))
+        yield package(f"linux-modules-nvidia-{branch}{flavour}-generic", ())
