@@ -178,23 +178,28 @@ def up(
         bool,
         typer.Option("--yes", "-y", help="Do not ask before changing anything; without a terminal nothing is asked."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Facts, plan, deploys and smoke tests: from bare hosts to a service that is known to work."""
+    """Facts, plan, roles, deploys and smoke tests: from bare hosts to a service that is known to work."""
+    from inhouse.handover import within_ansible
+    from inhouse.machine_layer import left_out
     from inhouse.planner.show_fleet import plans_view
-    from inhouse.summary import print_outcome
+    from inhouse.summary import outcome_record, print_outcome
     from inhouse.survey import survey
     from inhouse.up import apply
 
-    console = for_people()
+    console = for_people(quiet=as_json)
     progress = Progress(console)
     hosts = load(inventory, limit, secrets_needed=True)
-    found = survey(hosts, progress)
+    found = survey(left_out(hosts) if within_ansible() else hosts, progress)
     console.print(plans_view(tuple(found.plans.values()), found.fleet), crop=False)
     show_errors(found.errors)
     if not yes and found.applicable and sys.stdin.isatty() and not agreed(len(found.applicable)):
         raise typer.Exit(exits.FAILED)
     outcome = apply(found, progress, batch)
     print_outcome(console, outcome)
+    if as_json:
+        typer.echo(json.dumps({"hosts": outcome_record(outcome)}, indent=2))
     if outcome.interrupted:
         raise KeyboardInterrupt
     raise typer.Exit(0 if outcome.ok else exits.FAILED)

@@ -1,5 +1,6 @@
-"""What our process and its pyinfra child tell each other: files named in the child's environment. Never secrets."""
+"""What we, our pyinfra child and the role `services` tell each other by environment variables. Never secrets."""
 
+import os
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -13,8 +14,17 @@ PLAN_VARIABLE: Final = "INHOUSE_PLAN"
 EVENTS_VARIABLE: Final = "INHOUSE_EVENTS"
 """Environment variable: file that gets one JSON line (an Event) for every finished operation of every host."""
 
+STARTED_BY_VARIABLE: Final = "INHOUSE_STARTED_BY"
+"""Environment variable: "ansible" where the role `services` started us. Then we start no Ansible, or it would go round
+in a circle."""
+
 PLANS: Final = TypeAdapter(tuple[Plan, ...])
 """Reads and writes the file of plans."""
+
+
+def within_ansible() -> bool:
+    """Whether a playbook started us; its roles have prepared the machines."""
+    return os.environ.get(STARTED_BY_VARIABLE) == "ansible"
 
 
 class Event(BaseModel):

@@ -160,23 +160,32 @@ def _show_explained(
 
 def hosts(inventory: Inventory, init_folder: Path, as_json: bool) -> int:
     """Plan for the hosts of an inventory, and ask them what would change."""
-    from inhouse.runners import run_pyinfra
     from inhouse.survey import survey
 
-    console = for_people(quiet=as_json)
-    progress = Progress(console)
+    progress = Progress(for_people(quiet=as_json))
     found = survey(inventory, progress)
-    pending: Mapping[str, DeployResult] = {}
-    if inventory.secrets is not None and found.applicable:
-        progress.step("What would change (nothing is changed now)")
-        pending = run_pyinfra(inventory, found.applicable, dry=True)
+    pending = _pending(found, progress)
     if as_json:
         typer.echo(json.dumps(_record(found, pending), indent=2))
     else:
         _show(found, pending, init_folder)
     if found.errors or any(made.problems for made in found.plans.values()) or any(r.error for r in pending.values()):
         return exits.FAILED
-    return exits.CHANGES_PENDING if not pending or any(r.changes for r in pending.values()) else exits.DONE
+    to_do = inventory.secrets is None or any(result.changes for result in pending.values())
+    return exits.CHANGES_PENDING if to_do else exits.DONE
+
+
+def _pending(found: Survey, progress: Progress) -> Mapping[str, DeployResult]:
+    """Ask what roles and deploys would change; a playbook that started us asks its roles itself."""
+    from inhouse import machine_layer
+    from inhouse.handover import within_ansible
+    from inhouse.runners import run_pyinfra
+
+    roles = {} if within_ansible() else machine_layer.check(found, progress)
+    if found.inventory.secrets is None or not found.applicable:
+        return machine_layer.together(roles, {})
+    progress.step("What would change (nothing is changed now)")
+    return machine_layer.together(roles, run_pyinfra(found.inventory, found.applicable, dry=True))
 
 
 def _record(found: Survey, pending: Mapping[str, DeployResult]) -> dict[str, object]:

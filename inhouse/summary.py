@@ -69,8 +69,29 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"{good} of {total} hosts serve as planned and passed every smoke test.{change}")
 
 
+def outcome_record(outcome: Outcome) -> dict[str, object]:
+    """Return the outcome as JSON has it, by host."""
+    return {host.name: _host_record(outcome, host.name) for host in outcome.survey.inventory.hosts}
+
+
+def _host_record(outcome: Outcome, name: str) -> dict[str, object]:
+    plan, smoke = outcome.survey.plans.get(name), outcome.smoke.get(name)
+    ok = outcome.host_ok(name)
+    return {
+        "ok": ok,
+        "why": "" if ok else outcome.why(name),
+        "changes": outcome.changes(name),
+        "hardware": plan.hardware if plan else "",
+        "url": plan.url if plan else "",
+        "models": [model.tag for model in plan.models] if plan else [],
+        "tokens_per_second": smoke.tokens_per_second if smoke else {},
+        "tests": len(smoke.tests) if smoke else 0,
+        "tests_passed": smoke.passed if smoke else 0,
+    }
+
+
 def print_changes(console: Console, results: Mapping[str, DeployResult]) -> None:
-    """Print what a dry run of the service layer says it would change; hosts that need the same are printed together."""
+    """Print what would change: hosts that need the same together, then what roles say and differences host by host."""
     alike: dict[tuple[str, ...], list[str]] = {}
     for result in results.values():
         if result.error:
@@ -82,6 +103,12 @@ def print_changes(console: Console, results: Mapping[str, DeployResult]) -> None
         console.print(Text(f"{few(hosts)}: {what}", style="yellow" if changes else "green"))
         for name in changes:
             console.print(f"  ~ {name}", highlight=False, markup=False)
+    for result in results.values():
+        for told in result.told:
+            console.print(Text(f"{result.host}: {told}"))
+        for one in result.differences:
+            console.print(Text(f"{result.host}: {one.task}", style="bold"))
+            console.print(one.difference, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_smoke(console: Console, results: Iterable[SmokeResult]) -> None:

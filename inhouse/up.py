@@ -1,14 +1,14 @@
-"""`inhouse up`: facts, plan, deploys, smoke tests, for every host; a host that fails does not stop the others."""
+"""`inhouse up`: facts, plan, roles, deploys, smoke tests of every host; a host that fails does not stop the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from inhouse import speeds
+from inhouse import machine_layer, speeds
 from inhouse.console import Progress
 from inhouse.errors import HostError
 from inhouse.inventory import Inventory
 from inhouse.planner.plan import Plan
-from inhouse.results import DeployResult, SmokeResult, SmokeTest
+from inhouse.results import DeployResult, RoleResult, RolesInterrupted, SmokeResult, SmokeTest
 from inhouse.runners import Interrupted, run_pyinfra, worth_showing
 from inhouse.smoke.run import run as run_smoke_tests
 from inhouse.state import remember_plans
@@ -22,6 +22,9 @@ class Outcome:
     """What came of one run, by host name."""
 
     survey: Survey
+    """With the facts and plans that followed from the roles."""
+    prepared: Mapping[str, RoleResult] = field(default_factory=dict)
+    """Of hosts that had roles to run."""
     deployed: Mapping[str, DeployResult] = field(default_factory=dict)
     smoke: Mapping[str, SmokeResult] = field(default_factory=dict)
     not_reached: tuple[str, ...] = ()
@@ -32,7 +35,7 @@ class Outcome:
     @property
     def changed(self) -> bool:
         """Whether anything was changed on any host."""
-        return any(result.changes for result in self.deployed.values())
+        return any(self.changes(name) for name in {*self.prepared, *self.deployed})
 
     @property
     def ok(self) -> bool:
@@ -43,15 +46,28 @@ class Outcome:
         """Whether this host is deployed and passed its smoke tests."""
         return name in self.smoke and self.smoke[name].ok and self.deployed[name].status in ("changed", "unchanged")
 
+    def prepared_well(self, name: str) -> bool:
+        """Whether nothing speaks against deploying this host: roles, facts and plan."""
+        failed = name in self.prepared and self.prepared[name].error
+        return not failed and name not in self.survey.errors and not self.survey.plans[name].problems
+
+    def changes(self, name: str) -> tuple[str, ...]:
+        """What roles and deploys changed on this host, in order."""
+        prepared, deployed = self.prepared.get(name), self.deployed.get(name)
+        return (prepared.changes if prepared else ()) + (deployed.changes if deployed else ())
+
     def why(self, name: str) -> str:
         """In words, what happened to this host; "" if all is well."""
         error: HostError | None = self.survey.errors.get(name)
         if error is not None:
             return error.message
+        if name in self.prepared and self.prepared[name].error:
+            return self.prepared[name].error
         if self.survey.plans[name].problems:
             return " ".join(self.survey.plans[name].problems)
         if name in self.not_reached:
-            return "Left alone, because a batch before it was not finished or failed. Then run the same command again."
+            before = "the run was interrupted" if self.interrupted else "a batch before it was not finished or failed"
+            return f"Left alone, because {before}. Then run the same command again."
         result = self.deployed[name]
         if result.error:
             return result.error
@@ -62,28 +78,39 @@ class Outcome:
 
 
 def apply(survey: Survey, progress: Progress, batch: int | None = None) -> Outcome:
-    """Deploy and test every host that can take its plan, `batch` hosts at a time (None: all at once).
+    """Prepare, deploy and test every host that can take its plan, `batch` hosts at a time (None: all at once).
 
     With batches, hosts after a batch in which a host failed are left alone.
     """
     plans = survey.applicable
     size = batch or max(len(plans), 1)
-    deployed: dict[str, DeployResult] = {}
-    smoke: dict[str, SmokeResult] = {}
+    outcome = Outcome(survey)
     for start in range(0, len(plans), size):
         part = plans[start : start + size]
-        try:
-            deployed |= _deploy(survey.inventory, part, progress)
-        except Interrupted as stop:
-            _remember(survey.inventory, part, stop.results)
-            rest = tuple(plan.host for plan in plans[start + size :])
-            return Outcome(survey, deployed | stop.results, smoke, rest, interrupted=True)
-        ready = [plan for plan in part if deployed[plan.host].status in ("changed", "unchanged")]
-        smoke |= verify(survey.inventory, ready, progress)
-        if any(plan.host not in smoke or not smoke[plan.host].ok for plan in part) and batch:
-            rest = tuple(plan.host for plan in plans[start + size :])
-            return Outcome(survey, deployed, smoke, rest)
-    return Outcome(survey, deployed, smoke)
+        outcome = _one_batch(outcome, part, progress)
+        if outcome.interrupted or (batch and not all(outcome.host_ok(plan.host) for plan in part)):
+            rest = (plan.host for plan in plans[start:] if plan.host not in {**outcome.prepared, **outcome.deployed})
+            return replace(outcome, not_reached=tuple(rest))
+    return outcome
+
+
+def _one_batch(outcome: Outcome, part: Sequence[Plan], progress: Progress) -> Outcome:
+    try:
+        survey, prepared = machine_layer.prepare(outcome.survey, part, progress)
+    except RolesInterrupted as stop:
+        return replace(outcome, prepared={**outcome.prepared, **stop.results}, interrupted=True)
+    outcome = replace(outcome, survey=survey, prepared={**outcome.prepared, **prepared})
+    plans = [survey.plans[plan.host] for plan in part if outcome.prepared_well(plan.host)]
+    if not plans:
+        return outcome
+    try:
+        deployed = _deploy(survey.inventory, plans, progress)
+    except Interrupted as stop:
+        _remember(survey.inventory, plans, stop.results)
+        return replace(outcome, deployed={**outcome.deployed, **stop.results}, interrupted=True)
+    ready = [plan for plan in plans if deployed[plan.host].status in ("changed", "unchanged")]
+    smoke = verify(survey.inventory, ready, progress)
+    return replace(outcome, deployed={**outcome.deployed, **deployed}, smoke={**outcome.smoke, **smoke})
 
 
 def _deploy(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> dict[str, DeployResult]:
