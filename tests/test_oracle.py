@@ -71,8 +71,8 @@ def test_a_wrong_estimate_misses_its_bars(server: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(judge, "uses", lambda model, encoder: USES[:1])
     verdict = judge.judge(server, tmp_path, "smollm2:135m", cases.models()["smollm2:135m"])[0]
     assert isinstance(verdict, Verdict)
-    wrong = replace(
-        verdict.estimated, weights=verdict.estimated.weights * 1.1, kv_cache=verdict.estimated.kv_cache * 1.02
+    wrong = verdict.estimated._replace(
+        weights=verdict.estimated.weights * 1.1, kv_cache=verdict.estimated.kv_cache * 1.02
     )
     missed = list(replace(verdict, estimated=wrong).misses())
     assert [text.partition("slots 1: ")[2].split()[0] for text in missed] == ["model", "cache"]

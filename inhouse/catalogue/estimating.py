@@ -48,10 +48,8 @@ def estimated(
 
 def as_record(header: Header, use: Use, gpus: int) -> dict[str, object]:
     """Everything that is known, for programs. MiB."""
-    from dataclasses import asdict
-
     found = header.estimate(use, gpus)
-    parts = {name: round(mib, 1) for name, mib in asdict(found).items()}
+    parts = {name: round(mib, 1) for name, mib in found._asdict().items()}
     sums = {"gpu": found.gpu, "beside_gpu": found.beside_gpu, "cpu": found.cpu}
     numbers = header.architecture.model_dump(mode="json", exclude_defaults=True)
     return {

@@ -6,7 +6,7 @@ from architecture to architecture. Only the header is read, however large the fi
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -62,7 +62,7 @@ class Header:
     def estimate(self, use: Use, gpus: int = 1) -> Memory:
         """Estimate its memory; weights are what the file's tensors take, to the byte."""
         drafts = self.drafts_mib if use.draft_tokens else 0.0
-        return replace(memory.estimate(self, use, gpus), weights=self.weights_mib + drafts)
+        return memory.estimate(self, use, gpus)._replace(weights=self.weights_mib + drafts)
 
 
 def read(path: Path) -> Header:

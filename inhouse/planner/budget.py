@@ -8,10 +8,10 @@ from typing import NamedTuple
 from inhouse.catalogue.models import Model
 from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
+from inhouse.planner.kept import PerModel
 from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Use
-from inhouse.planner.per_model import PerModel
 from inhouse.planner.speed import Engine, Speed
 from inhouse.speeds import NONE, Speeds, device_name
 
@@ -162,7 +162,7 @@ class Budget:
         """GB/s beyond which no model is read here."""
         if self.measured or (self.cards and self._power[0] is None):
             return float("inf")
-        return max(self._power[0] or 0.0, self.ram_gbs)
+        return max(speed.most_gbs(self.engine(1.0)) if self.cards else 0.0, self.ram_gbs)
 
     def engine(self, share: float) -> Engine:
         """What a model runs on with a share of its layers on GPUs. With all there, the processor is no matter."""

@@ -5,7 +5,7 @@ attention mask, and so many numbers of 32 bits for each token of the batch: its 
 follows from the architecture. docs/memory.md derives each term; docs/oracle.md compares the sums with the engine's own.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from inhouse.catalogue.models import Architecture, Experts, RecurrentLayers
 
@@ -28,8 +28,7 @@ _MIB = 2**20
 _WORD = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(NamedTuple):
     """What one step works on."""
 
     tokens: int
@@ -40,8 +39,7 @@ class Batch:
     flash_attention: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Buffers:
+class Buffers(NamedTuple):
     """Compute buffers. MiB."""
 
     cpu: float

@@ -126,15 +126,20 @@ class _Sets:
         It does not if nothing better would fit even without what spreading costs.
         """
         best = self._choose(group[0], best)
-        needs, budget = self._measure(group[0])
+        ideal = float("inf")
         if len(group) > 1 and len({c.name for c in group[0]}) == 1:
-            ideal = replace(budget, spread=1)
-            floor = best.selection.key[0]
-            if most(needs, ideal) <= floor or select(needs, ideal, floor).key[0] <= floor:
-                return best
+            ideal = self._without_spreading(group[0], best.selection.key[0])
         for some in group[1:]:
+            if best.selection.key[0] >= ideal:
+                break
             best = self._choose(some, best)
         return best
+
+    def _without_spreading(self, alike: tuple[Card, ...], floor: float) -> float:
+        """What no part of cards that are alike is worth more than; `floor` if that is no more."""
+        needs, budget = self._measure(alike)
+        ideal = replace(budget, spread=1)
+        return floor if most(needs, ideal) <= floor else select(needs, ideal, floor).key[0]
 
     def _choose(self, some: tuple[Card, ...], best: _Choice | None) -> _Choice:
         needs, budget = self._measure(some)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from inhouse.catalogue.models import Model
 from inhouse.planner import memory
+from inhouse.planner.kept import PerModel
 from inhouse.planner.memory import Memory, Use
-from inhouse.planner.per_model import PerModel
 
 ONE_SLOT = frozenset(
     {
@@ -70,7 +70,8 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
     own = _own(model, use)
     if own != use:
         return loads(own, gpus).of(model)
-    m = memory.estimate(model, own, gpus)
+    parts = _PARTS.of(model)
+    m = memory.estimate(model, own, gpus, parts)
     per_layer = (m.weights - m.embedding) / model.architecture.blocks
     return Load(
         use=own,
@@ -80,5 +81,8 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
         cpu=m.cpu,
         image=m.vision_reserve,
         fixed=m.fixed,
-        predicted=memory.predicted(model, own.context_length, own.parallel),
+        predicted=memory.predicted(model, own.context_length, own.parallel, parts),
     )
+
+
+_PARTS = PerModel(memory.parts_of)

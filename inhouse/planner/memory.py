@@ -5,7 +5,7 @@ to the GPU; `predicted` follows Ollama's own cruder rule, which decides between 
 docs/memory.md explains every formula and gives its source; docs/oracle.md compares them with the engine.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from inhouse.catalogue.models import Architecture, KvLayers, RecurrentLayers
@@ -82,8 +82,25 @@ class Use(NamedTuple):
     """Tokens guessed ahead by a model that has draft layers; 0: none, and those layers are not loaded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Parts(NamedTuple):
+    """What of a model no use changes. MiB."""
+
+    weights: float
+    """Without the vision part, with draft layers."""
+    weights_without_drafts: float
+    tables: float
+    output_copy: float
+    table_copy: float
+    """As in `Memory`."""
+    expert_share: float
+    """Part of the layers' weights that lies in experts."""
+    predicted: float
+    """Ollama's prediction without a cache."""
+    predicted_per_token: float
+    """What it adds for each token of the context and slot."""
+
+
+class Memory(NamedTuple):
     """What one loaded model takes; every part in MiB."""
 
     weights: float
@@ -146,35 +163,52 @@ class Memory:
         return self.gpu - self.experts, self.beside_gpu + self.experts
 
 
-def estimate(model: Described, use: Use, gpus: int = 1) -> Memory:
+def estimate(model: Described, use: Use, gpus: int = 1, parts: Parts | None = None) -> Memory:
     """Estimate the memory of a model.
 
     Args:
         model: a row of the catalogue, or a file's header.
         use: context, slots and cache; a context above the trained one is cut to it, as Ollama does.
         gpus: number of GPUs it is spread over, every layer on one of them.
+        parts: of this model, where they were worked out before.
     """
-    a = model.architecture
+    a, parts = model.architecture, parts or parts_of(model)
     context, slots = min(use.context_length, model.context_trained), _slots(model, use)
     step = use.batch or first_batch(model, context, slots)
     drafts = use.draft_tokens if a.draft_blocks else 0
-    work = compute.Batch(step, slots, _masks(a, context, step), use.flash_attention)
+    cells = [_cells(kind, context, step) for kind in a.kv]
+    work = compute.Batch(step, slots, _masks(a, cells, step), use.flash_attention)
     found = compute.buffers(a, work, gpus)
     second = compute.drafting(a, work) if drafts else 0.0
-    weights = file_weights(model, drafts > 0)
-    tables = tables_mib(a)
+    weights = parts.weights if drafts else parts.weights_without_drafts
     return Memory(
         weights=weights,
-        embedding=tables,
-        output_copy=a.embedding_mib if a.tied and a.kv else 0.0,
-        kv_cache=kv_caches(a, context, slots, use.kv_cache_type, step, a.draft_blocks if drafts else 0),
+        embedding=parts.tables,
+        output_copy=parts.output_copy,
+        kv_cache=_kv_caches(a, cells, slots, use.kv_cache_type, a.draft_blocks if drafts else 0),
         recurrent=recurrent(a.recurrent, slots) * (1 + drafts) if a.recurrent else 0.0,
         compute=found.gpu + second,
         projector=model.projector_mib,
         compute_cpu=found.cpu + second,
         compute_host=found.host + second,
+        table_copy=parts.table_copy,
+        experts=(weights - parts.tables) * parts.expert_share,
+    )
+
+
+def parts_of(model: Described) -> Parts:
+    """What of a model no use changes."""
+    a = model.architecture
+    kv_heads = 1 if a.name in NO_HEADS_SOMEWHERE else min((k.heads for k in a.kv), default=1)
+    return Parts(
+        weights=file_weights(model, True),
+        weights_without_drafts=file_weights(model, False),
+        tables=tables_mib(a),
+        output_copy=a.embedding_mib if a.tied and a.kv else 0.0,
         table_copy=a.embedding_mib if a.tied and a.name in TABLE_TWICE else 0.0,
-        experts=(weights - tables) * _expert_share(a),
+        expert_share=_expert_share(a),
+        predicted=model.file_mib - (0 if a.vision_inline else model.projector_mib),
+        predicted_per_token=2 * (a.blocks + a.draft_blocks) * kv_heads * (a.embedding // a.heads) * 2 / 2**20,
     )
 
 
@@ -195,20 +229,18 @@ def tables_mib(a: Architecture) -> float:
     return a.embedding_mib + per_layer + a.positions * a.embedding * 4 / 2**20
 
 
-def kv_caches(a: Architecture, context: int, slots: int, cache_type: str, batch: int, drafts: int = 0) -> float:
-    """KV cache of all layers, draft layers included: these stay at 16 bits, since Ollama sets the others' type only."""
-    total = sum(kv_cache(kind, context, slots, cache_type, batch) for kind in a.kv)
-    if drafts and a.kv:
-        widest = next((kind for kind in a.kv if kind.window is None), a.kv[0])
-        total += kv_cache(widest, context, slots, "f16", batch) * drafts / widest.layers
-    return total
+def _kv_caches(a: Architecture, cells: Sequence[int], slots: int, cache_type: str, drafts: int) -> float:
+    """KV cache of all layers, draft layers included: these stay at 16 bits, since Ollama sets the others' type only.
 
-
-def kv_cache(layers: KvLayers, context: int, slots: int, cache_type: str, batch: int) -> float:
-    """KV cache of the layers of one kind; each slot has its own cells, in pages of 256."""
-    value_dim = layers.dim if layers.value_dim is None else layers.value_dim
-    elements = layers.layers * _cells(layers, context, batch) * slots * layers.heads * (layers.dim + value_dim)
-    return elements * BYTES_PER_ELEMENT[cache_type] / 2**20
+    Each slot has its own cells.
+    """
+    elements, of_one_layer = 0, 0
+    for kind, count in zip(a.kv, cells, strict=True):
+        of_layer = count * slots * kind.heads * (kind.dim + (kind.dim if kind.value_dim is None else kind.value_dim))
+        elements += kind.layers * of_layer
+        if kind.window is None or not of_one_layer:
+            of_one_layer = of_layer
+    return (elements * BYTES_PER_ELEMENT[cache_type] + drafts * of_one_layer * BYTES_PER_ELEMENT["f16"]) / 2**20
 
 
 def recurrent(layers: RecurrentLayers, slots: int) -> float:
@@ -249,18 +281,14 @@ def batch(model: Described, use: Use, available: float, smallest_gpu: float | No
     return _BATCHES[-1]
 
 
-def predicted(model: Described, context_length: int, parallel: int) -> float:
+def predicted(model: Described, context_length: int, parallel: int, parts: Parts | None = None) -> float:
     """Ollama's own prediction of a model's memory, with all its simplifications.
 
     It takes every layer for full attention with heads of embedding/heads elements in 16 bits, and the model's file as
     it is: a vision part in a file of its own is not seen.
     """
-    a = model.architecture
-    kv_heads = 1 if a.name in NO_HEADS_SOMEWHERE else min((k.heads for k in a.kv), default=1)
-    context = min(context_length, model.context_trained) * parallel
-    blocks = a.blocks + a.draft_blocks
-    cache = 2 * blocks * kv_heads * (a.embedding // a.heads) * context * 2 / 2**20
-    return model.file_mib - (0 if a.vision_inline else model.projector_mib) + cache
+    parts = parts or parts_of(model)
+    return parts.predicted + parts.predicted_per_token * min(context_length, model.context_trained) * parallel
 
 
 def _slots(model: Described, use: Use) -> int:
@@ -281,13 +309,14 @@ def _expert_share(a: Architecture) -> float:
     return in_experts / (in_experts + attention + mixing + shared + dense + a.vocabulary * h)
 
 
-def _masks(a: Architecture, context: int, batch: int) -> tuple[int, ...]:
+def _masks(a: Architecture, cells: Sequence[int], batch: int) -> tuple[int, ...]:
     """Cells of each mask: layers with a window share one, all others another; an encoder sees its batch."""
-    if not a.kv:
-        return (batch,)
-    return tuple({kind.window is None: _cells(kind, context, batch) for kind in a.kv}.values())
+    if len(cells) < 2:
+        return tuple(cells) or (batch,)
+    return tuple({kind.window is None: count for kind, count in zip(a.kv, cells, strict=True)}.values())
 
 
 def _cells(kind: KvLayers, context: int, batch: int) -> int:
+    """Cells of a layer for one slot, in pages of 256."""
     cells = min(context, kind.window + batch) if kind.window else context
     return -(-cells // _CELLS_PER_PAGE) * _CELLS_PER_PAGE

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from inhouse.catalogue import models as catalogue
 from inhouse.catalogue.models import Model, Purpose
@@ -32,8 +33,7 @@ Allowed = tuple[str, tuple[str, ...] | None, tuple[str, ...], int, bool]
 frail models do."""
 
 
-@dataclass(frozen=True)
-class Wants:
+class Wants(NamedTuple):
     """What the worth of a model depends on."""
 
     context_length: int | None

@@ -1,17 +1,18 @@
 """Models as they would run on a device: worked out once for all hosts that have it, whatever their memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import speed, worth
 from inhouse.planner.budget import Budget, Kind, Placement
+from inhouse.planner.kept import PerModel, Row
 from inhouse.planner.loads import Load, loads
 from inhouse.planner.memory import Use, tables_mib
 from inhouse.planner.needs import Allowed, Needs, Wants, able
-from inhouse.planner.per_model import PerModel
 from inhouse.planner.speed import Engine, Speed
 
 
@@ -55,6 +56,10 @@ def option(model: Model, load: Load, placement: Placement, expected: Speed | Non
     )
 
 
+NOTHING = float("-inf")
+"""What a model is worth that may not be chosen."""
+
+
 class Outline(NamedTuple):
     """What rules a model out before anything else of it is worked out."""
 
@@ -65,12 +70,23 @@ class Outline(NamedTuple):
 
 
 def _outline(model: Model) -> Outline:
-    """Nine tenths of the weights: draft layers are left out where they are not used, and the vocabulary's text."""
-    floor = 0.9 * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
+    floor = _SURE * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
     return Outline(floor, speed.gigabytes_per_token(model))
 
 
 outlines = PerModel(_outline)
+
+
+def hope(most: float, outline: Outline, model: Model, budget: Budget, wants: Wants) -> float:
+    """What is left of a worth at the speed that a device's bandwidth bounds; nothing below the least speed."""
+    if budget.most_gbs >= worth.most_liked(wants) * outline.gigabytes:
+        return most
+    rate = budget.most_gbs / outline.gigabytes
+    return worth.slow(most, rate, model, wants) if rate >= wants.least_speed else NOTHING
+
+
+_SURE = 0.9
+"""Part of a file that is surely loaded: draft layers may be left out, and the text of the vocabulary is."""
 
 
 def embedder(model: Model, budget: Budget, use: Use) -> Option:
@@ -79,10 +95,28 @@ def embedder(model: Model, budget: Budget, use: Use) -> Option:
 
 
 @lru_cache(maxsize=512)
-def embedders(allowed: Allowed, use: Use, gpus: int, kind: Kind) -> tuple[Option, ...]:
-    """The embedding models that may be chosen, that of most worth first."""
-    table = _embeddings(use, gpus, kind)
-    return tuple(sorted((table.of(m) for m in able("embedding", allowed)), key=lambda o: (-o.points, o.model.file_mib)))
+def embedders(allowed: Allowed, use: Use, gpus: int, kind: Kind) -> Row[Option]:
+    """The embedding models that may be chosen, that of most worth first, then the smaller."""
+    return Row(_embedders(allowed, _embeddings(use, gpus, kind), kind))
+
+
+def _embedders(allowed: Allowed, table: PerModel[Option], kind: Kind) -> Iterator[Option]:
+    """These, each worked out when those before it might be worth less."""
+    found: list[tuple[float, int, int, Option]] = []
+    for place, (most, model) in enumerate(_hopes(allowed, kind.gpu)):
+        while found and -found[0][0] > most:
+            yield heappop(found)[-1]
+        one = table.of(model)
+        heappush(found, (-one.points, model.file_mib, place, one))
+    while found:
+        yield heappop(found)[-1]
+
+
+@lru_cache(maxsize=256)
+def _hopes(allowed: Allowed, on_gpu: bool) -> tuple[tuple[float, Model], ...]:
+    """What each embedding model is worth at most, as if it took nothing but its weights, the most first."""
+    hopes = ((worth.of_embedding(m, _SURE * m.file_mib, on_gpu), m) for m in able("embedding", allowed))
+    return tuple(sorted(hopes, key=lambda pair: -pair[0]))
 
 
 def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import memory, worth
 from inhouse.planner.budget import LEAST_SHARE, Budget
+from inhouse.planner.kept import Row
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs, able
-from inhouse.planner.options import Option, embedder, embedders, outlines, wholes
+from inhouse.planner.options import NOTHING, Option, embedder, embedders, hope, outlines, wholes
 from inhouse.planner.texts import Found, Pins, Search, Texts
 
 NO_FLOOR = float("-inf")
@@ -18,8 +20,8 @@ NO_FLOOR = float("-inf")
 def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, floor: float = NO_FLOOR) -> Found:
     """Find the choice of most worth; below `floor` any will do.
 
-    The most modest use is looked at first: what it is worth without its own points bounds what any other can be, so
-    that most others need not be looked at.
+    What the most modest use could be worth, without its own points, bounds what any other can be: most others need not
+    be looked at. Of equals the most modest is taken.
     """
     texts = tuple(p for p in purposes if p != "embedding")
     counts = bool(texts or pins.texts)
@@ -27,13 +29,18 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     points = {use: worth.of_use(use, needs.wants) if counts else 0.0 for use in uses}
     modest = _modest(uses)
     search = Search(needs, budget, texts, "embedding" in purposes, pins)
-    found = _AtUse(search, modest).best()
-    bound = found.key[0] - points[modest]
+    at_least = _AtUse(search, modest)
+    bound = at_least.hope - points[modest]
+    found: Found | None = None
     for use in sorted(uses, key=lambda use: -points[use]):
-        if use is not modest and bound + points[use] > max(found.key[0], floor):
-            other = _AtUse(search, use).best()
-            found = other if other.key > found.key else found
-    return found
+        enough = max(found.key[0], floor) if found else floor
+        if use is not modest and bound + points[use] > enough and (at := _AtUse(search, use)).hope > enough:
+            other = at.best(enough)
+            found = other if found is None or other.key > found.key else found
+    if found and at_least.hope < found.key[0]:
+        return found
+    other = at_least.best(NO_FLOOR)
+    return found if found and found.key > other.key else other
 
 
 def bound(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins) -> float:
@@ -63,23 +70,39 @@ class _AtUse:
         self.needs, self.budget = search.needs, search.budget
         self.wholes = wholes(search.needs, search.budget, use)
 
-    def best(self) -> Found:
-        """The best of every way to have an embedding model, if one is wanted."""
-        if not self.search.embeds and not self.search.pins.embeddings:
-            return self._text(self.budget.usable, partial=True)
-        whole = self._text(self.budget.usable)
-        ways = list(self._embeddings())
-        if not ways:
-            alone = self._text(self.budget.usable, partial=True)
-            return _marked(alone, (), -worth.UNSERVED if self.search.embeds else 0.0, stays=True)
-        found = self._beside(whole, ways)
-        return self._in_turns(found, ways, whole)
+        self.splits = self.budget.kind.gpu and not self.budget.kind.unified
+        self.ways = Row(self._embeddings())
 
-    def _beside(self, whole: Found, ways: Sequence[Way]) -> Found:
+    @cached_property
+    def hope(self) -> float:
+        """More than its best is worth: as if the best embedding model took nothing from the best text."""
+        best = next((points for _, points in self.ways), None)
+        if best is None:
+            return self.alone.key[0]
+        in_turns = self.bound(rough=True) if self.splits else NO_FLOOR
+        return max(self.whole.key[0], in_turns - worth.EMBEDDING_TURNS) + best
+
+    @cached_property
+    def whole(self) -> Found:
+        """The best text with every layer on the accelerator, without embedding models."""
+        return self._text(self.budget.usable)
+
+    @cached_property
+    def alone(self) -> Found:
+        """The best text without embedding models; a part of it may lie in RAM."""
+        return self._text(self.budget.usable, partial=True)
+
+    def best(self, floor: float) -> Found:
+        """The best of every way to have an embedding model, if one is wanted; below `floor` any will do."""
+        if next(iter(self.ways), None) is None:
+            return _marked(self.alone, (), -worth.UNSERVED if self.search.embeds else 0.0, stays=True)
+        return self._in_turns(self._beside(floor), floor)
+
+    def _beside(self, floor: float) -> Found:
         """The best with embedding models that stay loaded; no text is worth more than without them."""
-        found: Found | None = None
-        for embeddings, points in ways:
-            if found and whole.key[0] + points <= found.key[0]:
+        whole, found = self.whole, None
+        for embeddings, points in self.ways:
+            if found and whole.key[0] + points <= max(found.key[0], floor):
                 break
             room, disk = self._room_beside(embeddings), sum(o.model.file_mib for o in embeddings)
             same = len(whole.texts) < 2 and self._holds(whole, room, disk)
@@ -89,20 +112,23 @@ class _AtUse:
         assert found is not None  # there is a way at least
         return found
 
-    def _in_turns(self, found: Found, ways: Sequence[Way], whole: Found) -> Found:
+    def _in_turns(self, found: Found, floor: float) -> Found:
         """That, or the best where embedding models take turns with the others, of which a part may lie in RAM then."""
-        splits = self.budget.kind.gpu and not self.budget.kind.unified
-        most = self.bound() if splits else whole.key[0]
-        alone = None if splits else whole
-        for embeddings, points in ways:
+        best = next(points for _, points in self.ways) - worth.EMBEDDING_TURNS
+        if self.splits and self.bound(rough=True) + best <= max(found.key[0], floor):
+            return found
+        most = self.bound() if self.splits else self.whole.key[0]
+        for embeddings, points in self.ways:
+            enough = max(found.key[0], floor)
+            if most + points - worth.EMBEDDING_TURNS <= enough:
+                break
             disk = sum(o.model.file_mib for o in embeddings)
             points -= worth.EMBEDDING_TURNS + disk / 1024
-            if most + points <= found.key[0]:
+            if most + points <= enough:
                 continue
-            alone = alone or self._text(self.budget.usable, partial=True)
-            text = alone
-            if not self._holds(alone, self.budget.usable, disk):
-                text = self._text(self.budget.usable, partial=splits, disk=disk)
+            text = self.alone if self.splits else self.whole
+            if not self._holds(text, self.budget.usable, disk):
+                text = self._text(self.budget.usable, partial=self.splits, disk=disk)
             one = _marked(text, embeddings, points, stays=False)
             found = one if text.texts and one.key > found.key else found
         return found
@@ -114,32 +140,41 @@ class _AtUse:
             max(sizes, default=0.0) <= room and disk + sum(o.model.file_mib for o in found.texts) <= self.needs.disk_mib
         )
 
-    def bound(self) -> float:
-        """More than any choice of models for text is worth: as if each purpose had the best that fits in part."""
+    def bound(self, *, rough: bool = False) -> float:
+        """More than any choice of models for text is worth: as if each purpose had the best that fits in part.
+
+        A rough one is larger and needs no estimate.
+        """
         counted = len(self.search.texts) + len(self.search.pins.texts)
         if not counted:
             return 0.0
-        tops = [self._top(p) for p in self.search.texts]
+        tops = [self._top(p, rough) for p in self.search.texts]
         from_ram = 0.0 if self.budget.cards else worth.in_ram(0.0)
         points = worth.of_use(self.use, self.needs.wants) - from_ram
         return sum(top or 0.0 for top in tops) / counted + points - worth.UNSERVED * tops.count(None)
 
-    def _top(self, purpose: Purpose) -> float | None:
-        """Quality of the best model for a purpose that fits in part; None if there is none."""
+    def _top(self, purpose: Purpose, rough: bool) -> float | None:
+        """The most a model for a purpose that fits in part can be worth at its speed; None if there is none."""
         room, disk = self.budget.usable, self.needs.disk_mib
         kind, table = self.budget.kind, loads(self.use, self.budget.gpus)
-        fitting = (
-            float(model.quality_for(purpose))
-            for model in able(purpose, self.needs.allowed)
-            if model.file_mib <= disk
-            and outlines.of(model).floor_mib * LEAST_SHARE <= room
-            and kind.least(table.of(model)) <= room
-        )
-        return next(fitting, None)
+        best: float | None = None
+        for model in able(purpose, self.needs.allowed):
+            quality = float(model.quality_for(purpose))
+            if best is not None and quality <= best:
+                break
+            outline = outlines.of(model)
+            if model.file_mib > disk or outline.floor_mib * LEAST_SHARE > room:
+                continue
+            most = hope(quality, outline, model, self.budget, self.needs.wants)
+            if most > (NOTHING if best is None else best) and (rough or kind.least(table.of(model)) <= room):
+                best = most
+        return best
 
     def _embeddings(self) -> Iterator[Way]:
         """Embedding models that fit, the best first: those pinned together, or one of the catalogue's."""
         pinned = self.search.pins.embeddings
+        if not pinned and not self.search.embeds:
+            return
         if pinned:
             kept = tuple(o for m in pinned if (o := self._whole(m)))
             yield kept, -worth.WITHOUT_PIN * (len(pinned) - len(kept))

@@ -11,8 +11,8 @@ from math import sqrt
 from typing import Literal, NamedTuple
 
 from inhouse.catalogue.models import Model
+from inhouse.planner.kept import PerModel
 from inhouse.planner.memory import BYTES_PER_ELEMENT, Use
-from inhouse.planner.per_model import PerModel
 
 PROMPT_SHARE = 0.5
 """Part of the context that is taken to be filled: an answer is half way through a conversation that fits."""
@@ -217,6 +217,11 @@ def seconds_per_token(model: Model, engine: Engine, filled: float = 0, fitted: F
     recurrent = model.architecture.recurrent
     starting = model.architecture.blocks * block_us + (recurrent.layers if recurrent else 0) * fitted.recurrent_block_us
     return in_ram + share * (reading + starting * 1e-6) + (engine.gpus - 1) * fitted.further_gpu_us * 1e-6
+
+
+def most_gbs(engine: Engine, fitted: Fitted = FITTED) -> float:
+    """GB/s at which a GPU reads weights at most, scattered experts or not; 0 where its bandwidth is not known."""
+    return (engine.bandwidth_gbs or 0.0) * fitted.kinds[kind_name(engine)].efficiency * max(1.0, fitted.experts)
 
 
 def prompt_seconds(model: Model, tokens: float, engine: Engine, fitted: Fitted = FITTED) -> float | None:

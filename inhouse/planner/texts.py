@@ -1,16 +1,17 @@
 """Models for text in a given room: one for each purpose, so that the whole is worth most."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import memory, worth
 from inhouse.planner.budget import LEAST_SHARE, Budget
+from inhouse.planner.kept import PerModel
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs, able
-from inhouse.planner.options import Option, outlines, partly
-from inhouse.planner.per_model import PerModel
+from inhouse.planner.options import Option, hope, outlines, partly
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
@@ -81,8 +82,7 @@ class Texts:
         self.kind = search.budget.kind
         self.room, self.embeddings, self.partial = room, embeddings, partial
         self.wants, self.table = search.needs.wants, loads(use, search.budget.gpus)
-        self.most_points, self.most_gbs = worth.of_use(use, self.wants), search.budget.most_gbs
-        self.most_liked = worth.most_liked(self.wants)
+        self.most_points = worth.of_use(use, self.wants)
         pins = [self._option(m) for m in search.pins.texts]
         self.pinned = tuple(o for o in pins if o)
         self.disk = disk - sum(o.model.file_mib for o in self.pinned)
@@ -121,25 +121,30 @@ class Texts:
         """Options for a purpose that are within a window below the best, the best first."""
         top = -worth.UNSERVED
         found: list[tuple[float, Option]] = []
-        part = LEAST_SHARE if self.partial else 1.0
-        for model in able(purpose, self.needs.allowed):
-            quality = model.quality_for(purpose)
-            most = quality + self.most_points
+        for most, model in self._hopeful(purpose):
             if most < top - window:
                 break
-            floor, gigabytes = outlines.of(model)
-            if model.file_mib > self.disk or floor * part > self.room:
-                continue
-            if self.most_gbs < self.most_liked * gigabytes:
-                rate = self.most_gbs / gigabytes
-                if rate < self.wants.least_speed or worth.slow(most, rate, model, self.wants) < top - window:
-                    continue
             if option := self._option(model):
-                found.append((quality + option.points, option))
-                top = max(top, quality + option.points)
+                worth_ = option.worth(purpose)
+                found.append((worth_, option))
+                top = max(top, worth_)
         kept = [pair for pair in found if pair[0] >= top - window]
         kept.sort(key=lambda pair: (-pair[0], -pair[1].likely, pair[1].model.file_mib, pair[1].model.tag))
         return [option for _, option in kept]
+
+    def _hopeful(self, purpose: Purpose) -> Iterator[tuple[float, Model]]:
+        """Models that nothing simple rules out, with the most each could be worth, the most first."""
+        part = LEAST_SHARE if self.partial else 1.0
+        waiting: list[tuple[float, int, Model]] = []
+        for place, model in enumerate(able(purpose, self.needs.allowed)):
+            most = model.quality_for(purpose) + self.most_points
+            while waiting and -waiting[0][0] >= most:
+                yield -waiting[0][0], heappop(waiting)[-1]
+            outline = outlines.of(model)
+            if model.file_mib <= self.disk and outline.floor_mib * part <= self.room:
+                heappush(waiting, (-hope(most, outline, model, self.budget, self.wants), place, model))
+        while waiting:
+            yield -waiting[0][0], heappop(waiting)[-1]
 
     def _most(self, total: float, depth: int, further: int) -> float:
         """The most a choice can be worth that has come so far."""

@@ -5,6 +5,7 @@ has, and more memory only adds to what fits: that is why more memory never gives
 these numbers for people to argue about; they are this project's judgement.
 """
 
+from functools import lru_cache
 from math import log2
 
 from inhouse.catalogue.models import Model
@@ -59,6 +60,7 @@ def context(tokens: int, stated: bool) -> float:
     return doublings * (DOUBLING if doublings > 0 else BELOW_GOAL)
 
 
+@lru_cache(maxsize=4096)
 def of_use(use: Use, wants: Wants) -> float:
     """The most a use can add to any model's worth, or the least it takes."""
     return (
