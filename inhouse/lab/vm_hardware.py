@@ -51,7 +51,8 @@ def script(profile: Profile) -> str:
 set -eu
 made=/run/inhouse-lab/pci real=/run/inhouse-lab/sys
 mkdir -p $made $real
-mount --bind /sys $real
+# Private, or it would show the covered folder too, and each link lead to itself.
+mount --bind --make-private /sys $real
 ln -s $real/bus/pci/devices/* $made/
 for device in {_PCI}/*; do
     # A slot that this machine really has is shown as it is.

@@ -8,7 +8,8 @@ systemctl unmask systemd-udevd.service >/dev/null 2>&1
 systemctl enable systemd-networkd.service >/dev/null 2>&1
 systemctl mask systemd-networkd-wait-online.service >/dev/null 2>&1
 # What these do at every boot takes longest without KVM, and nothing on a lab host waits for it.
-systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer >/dev/null 2>&1
+systemctl mask apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
+    fstrim.timer >/dev/null 2>&1
 printf '[Match]\nName=en*\n\n[Network]\nAddress=10.0.2.15/24\n' >/etc/systemd/network/lab.network
 echo 'LABEL=inhouse-lab / ext4 errors=remount-ro 0 1' >/etc/fstab
 
