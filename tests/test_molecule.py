@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console
 
 from inhouse.errors import LabError
-from inhouse.lab import controller, profiles
+from inhouse.lab import controller, profiles, vm_lab
 
 ROOT = Path(__file__).resolve().parents[1]
 MOLECULE = ROOT / "molecule"
@@ -46,8 +46,9 @@ def test_platforms_are_lab_hosts(name: str) -> None:
     platforms = configuration(name)["platforms"]
     assert platforms
     for platform in platforms:
-        assert set(platform) <= {"name", "profile", "mirror", "settings", "groups"}
+        assert set(platform) <= {"name", "profile", "mirror", "settings", "groups", "machine"}
         assert profiles.load(platform["profile"])
+        assert vm_lab.Wanted(platform["profile"], **platform.get("machine", {}))
 
 
 @pytest.mark.parametrize("name", NAMES)
