@@ -57,11 +57,12 @@ def test_a_listening_program_takes_its_port() -> None:
         assert not network.taken("127.0.1.251", port)
 
 
-def test_ssh_reads_the_labs_configuration_as_meant(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("known_as", "port"), [("127.0.1.9", "22"), ("[127.0.1.9]:2222", "2222")])
+def test_ssh_reads_the_labs_configuration_as_meant(known_as: str, port: str, tmp_path: Path) -> None:
     files = ClientFiles(tmp_path / "a lab")
-    files.write(new_key(), {"127.0.1.9": new_key()})
+    files.write(new_key(), {known_as: new_key()})
     shown = subprocess.run(
-        ["ssh", "-G", "-F", files.config, "127.0.1.9"], capture_output=True, text=True, check=True
+        ["ssh", "-G", "-F", files.config, "-p", port, "127.0.1.9"], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     assert "user admin" in shown
     assert "stricthostkeychecking true" in shown

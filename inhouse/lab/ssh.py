@@ -52,7 +52,7 @@ class ClientFiles:
         return self.folder / "ssh_config"
 
     def write(self, login: KeyPair, host_keys: Mapping[str, KeyPair]) -> None:
-        """Writes all three; `host_keys` is by address."""
+        """Writes all three; `host_keys` is by the name that known_hosts has for the host."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         self.key.touch(mode=0o600)
@@ -61,7 +61,9 @@ class ClientFiles:
         self.known_hosts.write_text("".join(lines))
         self.config.write_text(self._config(host_keys))
 
-    def _config(self, addresses: Mapping[str, KeyPair]) -> str:
+    def _config(self, known_as: Mapping[str, KeyPair]) -> str:
+        # Known hosts with another port than 22 stand in brackets; here a host is only ever named by its address.
+        addresses = (name.removeprefix("[").partition("]")[0] for name in known_as)
         return (
             f"Host {' '.join(addresses)}\n"
             f"    User {USER}\n"
