@@ -198,17 +198,6 @@ def test_machines_sold_in_sizes() -> None:
     assert named("rtx 4090").memory_options_mib == ()
 
 
-@pytest.mark.parametrize(("id_", "branch"), [("1340", 580), ("1dff", 580), ("1e00", None), ("2684", None)])
-def test_last_branch_by_range(id_: str, branch: int | None) -> None:
-    assert gpus.last_branch(id_) == branch
-    assert not gpus.too_old(id_)
-
-
-def test_kepler_is_too_old() -> None:
-    assert gpus.too_old("0fc6")
-    assert gpus.too_old("133f")
-
-
 GOOD = """
 sources:
   own: {what: invented for this test, read: "2026-11-25"}

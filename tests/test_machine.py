@@ -69,7 +69,8 @@ def test_pascal_gets_the_last_branch_that_knows_it() -> None:
     assert "cuda-drivers" in warning
     assert "nvidia-open" not in warning
     (on_13,) = judge(replace(facts, os=DEBIAN_13)).warnings
-    assert "lacks branch 580" in on_13
+    assert "reinstall the host with Debian 12, Ubuntu 22.04" in on_13.replace(" or ", ", ")
+    assert "Debian 13 has no driver of branch 570 to 580" in on_13
     assert "apt-get" not in on_13
 
 

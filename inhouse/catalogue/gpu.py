@@ -5,15 +5,11 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from inhouse.catalogue.chips import CHIPS, NVIDIA, Generation
+from inhouse.catalogue.drivers import drivers
 from inhouse.catalogue.load import Row
 
 Kind = Literal["desktop", "laptop", "workstation", "data-centre", "embedded", "soc"]
 PciId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")]
-
-NEWEST_TOO_OLD = 0x133F
-"""Highest PCI device id of NVIDIA cards that Ollama cannot use (Kepler and older)."""
-NEWEST_OF_BRANCH_580 = 0x1DFF
-"""Highest PCI device id of Maxwell, Pascal and Volta, whose last driver branch is 580 (proprietary module only)."""
 
 _WITHOUT_PCI = {"embedded", "soc"}
 _MIB_PER_32_BITS = (512, 1024, 2048, 3072, 4096, 6144)
@@ -114,8 +110,7 @@ class Gpu(Row):
             return "unified memory is what embedded and soc GPUs have, and no others"
         if bool({"Laptop", "Mobile"} & set(self.name.split())) != (self.kind == "laptop"):
             return 'laptop GPUs are named "Laptop GPU" or "Mobile", and no others'
-        old = self.generation in {"maxwell", "pascal", "volta"}
-        if self.id and self.vendor == NVIDIA and (too_old(self.id) or (last_branch(self.id) == 580) != old):
+        if self.id and self.vendor == NVIDIA and self.generation not in drivers().family(self.id).generations:
             return f"PCI id {self.id} is not of the generation {self.generation}"
         return None
 
@@ -131,13 +126,3 @@ class Gpu(Row):
         if any(size * (1 - _KEPT_BY_DRIVER) <= share <= size for size in sizes):
             return None
         return f"no modules of memory make {self.memory_mib} MiB on {self.bus_bits} bits"
-
-
-def too_old(device_id: str) -> bool:
-    """Whether no driver Ollama accepts exists for this NVIDIA card."""
-    return int(device_id, 16) <= NEWEST_TOO_OLD
-
-
-def last_branch(device_id: str) -> int | None:
-    """Last driver branch that knows this NVIDIA card; None while new branches do."""
-    return 580 if int(device_id, 16) <= NEWEST_OF_BRANCH_580 else None

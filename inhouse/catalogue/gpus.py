@@ -10,8 +10,6 @@ from pydantic import Field, model_validator
 
 from inhouse.catalogue.chips import NVIDIA
 from inhouse.catalogue.gpu import Gpu as Gpu
-from inhouse.catalogue.gpu import last_branch as last_branch
-from inhouse.catalogue.gpu import too_old as too_old
 from inhouse.catalogue.load import Row, read
 
 _MAKERS = {"nvidia", "geforce", "tesla", "quadro", "amd", "radeon", "instinct", "apple", "graphics"}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from inhouse.catalogue.chips import AMD, INTEL, NVIDIA
+from inhouse.facts.machine import NOTHING_KNOWN, MachineFacts
 
 PASSED_THROUGH = frozenset({"vfio-pci", "pci-stub", "pciback", "xen-pciback"})
 """Kernel drivers that keep a device for a virtual machine: it is not this host's."""
@@ -224,6 +225,8 @@ class HostFacts:
     """The device tree's name of the machine ("NVIDIA Jetson AGX Orin Developer Kit"); None on PCs and servers."""
     jetson_linux: str | None = None
     """Release of NVIDIA's Linux for Jetson ("36.4.3"); None elsewhere."""
+    machine: MachineFacts = NOTHING_KNOWN
+    """What the roles of the machine layer start from."""
 
     @property
     def amd_devices(self) -> tuple[DisplayDevice, ...]:

@@ -4,6 +4,7 @@ import re
 
 from inhouse.errors import FactsError
 from inhouse.facts.amd import read_amd
+from inhouse.facts.machine import read_machine
 from inhouse.facts.model import HostFacts
 from inhouse.facts.nvidia import read_nvidia
 from inhouse.facts.sections import Sections, split
@@ -54,6 +55,7 @@ def parse(host: str, output: str, controller_time: float) -> HostFacts:
         amd=read_amd(sections),
         board=sections["board"].value("model"),
         jetson_linux=_jetson_linux(sections),
+        machine=read_machine(sections),
     )
 
 

@@ -283,6 +283,73 @@ systemd_runs() {
     if [ -d /run/systemd/system ]; then echo yes; else echo no; fi
 }
 
+# What decides whether a new kernel module is loaded at the next start, and what a restart would bring.
+boot() {
+    # The last of five bytes: 1 while only signed modules are taken.
+    variable=/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c
+    [ ! -r "$variable" ] || echo "secure-boot: $(od -An -tu1 -j4 -N1 "$variable" | tr -d ' ')"
+    echo "boot-id: $(cat /proc/sys/kernel/random/boot_id)"
+    [ ! -e /var/run/reboot-required ] || echo 'reboot-required: yes'
+    [ ! -e /etc/systemd/system/display-manager.service ] || echo 'display-manager: yes'
+    # NVSwitch is a bridge (class 0680) of NVIDIA's.
+    if grep -qs 0x0680 /sys/bus/pci/devices/*/class; then
+        for device in /sys/bus/pci/devices/*; do
+            case $(cat "$device/vendor" "$device/class" | tr '\n' ' ') in
+                '0x10de 0x0680'*) echo 'nvswitch: yes' ;;
+            esac
+        done
+    fi
+    for file in /etc/cdi/*.yaml /var/run/cdi/*.yaml /etc/cdi/*.json /var/run/cdi/*.json; do
+        ! grep -qs 'nvidia.com/gpu' "$file" || echo "cdi: $file"
+    done
+    path=$(command -v nvidia-uninstall) && echo "nvidia-uninstall: $path"
+}
+
+# NAME headers=yes|no module=VERSION of each kernel that could be booted.
+kernels() {
+    for image in /boot/vmlinuz-* /lib/modules/*/vmlinuz; do
+        [ -e "$image" ] || continue
+        case $image in
+            /boot/*) echo "${image#/boot/vmlinuz-}" ;;
+            *) basename "${image%/vmlinuz}" ;;
+        esac
+    done | grep -v rescue | sort -u | while read -r kernel; do
+        headers=no
+        [ ! -e "/lib/modules/$kernel/build/Makefile" ] || headers=yes
+        # Debian calls the file nvidia-current.
+        module=$(modinfo -k "$kernel" -F version nvidia || modinfo -k "$kernel" -F version nvidia-current)
+        echo "$kernel headers=$headers module=$module"
+    done
+}
+
+nvidia_flavour() {
+    sed -n 1p /proc/driver/nvidia/version
+}
+
+# STATUS NAME VERSION MAINTAINER of NVIDIA's software, as dpkg or rpm knows it; a held package's status begins with "h".
+# Left out is what was removed (c) or never there (n).
+nvidia_packages() {
+    if command -v dpkg-query >/dev/null; then
+        dpkg-query -W -f '${db:Status-Abbrev} ${Package} ${Version} ${Maintainer}\n' '*nvidia*' 'libcuda1' |
+            grep -v '^.[cn]'
+    elif command -v rpm >/dev/null; then
+        limited 10 rpm -qa --qf 'ii %{NAME} %{VERSION} %{VENDOR}\n' '*nvidia*'
+    fi
+}
+
+cuda_toolkits() {
+    for compiler in /usr/local/cuda-*/bin/nvcc; do
+        [ ! -x "$compiler" ] || echo "${compiler%/bin/nvcc}"
+    done
+}
+
+# ROLE {…}: what each role of the machine layer wrote down, on one line.
+role_records() {
+    for file in /var/lib/inhouse/roles/*.json /var/lib/inhouse/container_engine.json; do
+        [ ! -r "$file" ] || echo "$(basename "$file" .json) $(tr '\n' ' ' <"$file")"
+    done
+}
+
 main() {
     echo '@inhouse-probe 1'
     section system system
@@ -299,6 +366,12 @@ main() {
     section amd-nodes amd_nodes
     section amd-ollama amd_ollama
     section board board
+    section boot boot
+    section kernels kernels
+    section nvidia-flavour nvidia_flavour
+    section nvidia-packages nvidia_packages
+    section cuda-toolkits cuda_toolkits
+    section role-records role_records
     section clock date +%s.%N
     section installed installed "$3" "$4"
     section foreign-ollama foreign_ollama "$2"

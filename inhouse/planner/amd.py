@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import AMD
 from inhouse.facts.model import PASSED_THROUGH, AmdGpu, DisplayDevice, HostFacts, Virtualization
-from inhouse.planner import driver
+from inhouse.planner import by_hand
 from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps
 from inhouse.units import counted, listed
 
@@ -137,7 +137,7 @@ def _fault(device: _Device, facts: HostFacts) -> str | None:
         found = (
             f"{device.name} found, but the kernel driver amdgpu is not bound to it: until then models run on the CPU."
         )
-        return driver.where(facts, found, driver.install_amd(facts))
+        return by_hand.where(facts, found, by_hand.install_amd(facts))
     if device.pci.kernel_driver == "amdgpu" and contained and device.gpu and device.gpu.render_node is None:
         return (
             f"{device.name} found, but this container ({facts.virtualization_name}) has no device of it below "

@@ -3,6 +3,7 @@
 from inhouse.catalogue.releases import ARCHITECTURES, releases
 from inhouse.facts.model import HostFacts
 from inhouse.planner import cards, memory, preflight, wording
+from inhouse.planner import layer as layers
 from inhouse.planner import machine as machines
 from inhouse.planner import webui as webuis
 from inhouse.planner.budget import Budget
@@ -20,7 +21,8 @@ from inhouse.speeds import NONE, Speeds
 
 def decided(host: Subject, facts: HostFacts, speeds: Speeds = NONE) -> tuple[Needs, Budget, Selection]:
     """What was asked of a host, what its models may take, and what was chosen: for views that explain a plan."""
-    machine = machines.judge(facts)
+    layer = layers.decide(host.settings, host.role_variables, facts)
+    machine = machines.judge(facts, layer.outlook)
     webui = webuis.decide(host.settings, facts)
     disk = Space.of(host.settings, facts, machine, webui.planned)
     decision = decide(host.settings, facts, machine, webui, disk.for_models, speeds)
@@ -39,7 +41,8 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
     Raises:
         PlanError: only if the catalogue itself is damaged. What is wrong with a host stands in its plan's problems.
     """
-    machine = machines.judge(facts)
+    layer = layers.decide(host.settings, host.role_variables, facts)
+    machine = machines.judge(facts, layer.outlook)
     webui = webuis.decide(host.settings, facts)
     disk = Space.of(host.settings, facts, machine, webui.planned)
     decision = decide(host.settings, facts, machine, webui, disk.for_models, speeds)
@@ -90,14 +93,18 @@ def make_plan(host: Subject, facts: HostFacts, fleet: str | None = None, speeds:
         open_webui_admin_email=settings.open_webui_admin_email,
         open_webui_default_model=talking[0] if webui.planned and talking else None,
         open_webui_embedding_model=embedding if webui.planned else None,
+        machine_roles=layer.roles,
+        **layer.variables,
         reasons=(
+            *layer.reasons,
             *machine.reasons,
             *decision.reasons,
             *webui.reasons,
             *wording.about_host(decision),
         ),
-        warnings=(*machine.warnings, *selection.warnings),
+        warnings=(*layer.warnings, *machine.warnings, *selection.warnings),
         problems=(
+            *layer.problems,
             *preflight.problems(settings, facts, fleet, webui.planned),
             *webui.problems,
             *_cache_problem(settings, selection),

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import AMD, NVIDIA
+from inhouse.catalogue.drivers import drivers, last_branch
 from inhouse.catalogue.gpus import Gpu
 from inhouse.facts.model import (
     AmdGpu,
@@ -20,7 +20,6 @@ from inhouse.facts.model import (
     Virtualization,
 )
 from inhouse.planner.amd import STRIX_HALO
-from inhouse.planner.driver import CURRENT_BRANCH
 
 NAME = "imagined"
 CARVED_OUT_MIB = 512
@@ -99,8 +98,8 @@ def _device(slot: str, gpu: Gpu) -> DisplayDevice:
 def _nvidia(cards: Sequence[tuple[str, Gpu]], system: _System) -> NvidiaDriver:
     if not cards:
         return NvidiaDriver(DriverState.NO_DEVICE, None, None, "", ())
-    limits = [limit for _, g in cards if g.id and (limit := catalogue.last_branch(g.id))]
-    version = system.driver or f"{min(limits, default=CURRENT_BRANCH)}.0"
+    limits = [limit for _, g in cards if g.id and (limit := last_branch(g.id))]
+    version = system.driver or f"{min(limits, default=drivers().production)}.0"
     gpus = tuple(
         NvidiaGpu(
             index=index,

@@ -7,8 +7,9 @@ from inhouse.catalogue.version import version
 from inhouse.facts.model import HostFacts
 from inhouse.planner import amd, nvidia
 from inhouse.planner.card import Card as Card
-from inhouse.planner.nvidia import names as names
-from inhouse.planner.nvidia import short as short
+from inhouse.planner.driver import AS_IS, Outlook
+from inhouse.planner.nvidia_names import names as names
+from inhouse.planner.nvidia_names import short as short
 
 OLDEST_WITH_FLASH_ATTENTION = (6, 0)
 """Compute capability from which CUDA devices have flash attention (7.2, a Jetson, has not)."""
@@ -34,11 +35,16 @@ class Machine:
         return all(level >= OLDEST_WITH_FLASH_ATTENTION and level != _NEVER_FLASH for level in levels)
 
 
-def judge(facts: HostFacts) -> Machine:
-    """Say what the models of a host run on: NVIDIA's GPUs, else AMD's, else the processor."""
+def judge(facts: HostFacts, outlook: Outlook = AS_IS) -> Machine:
+    """Say what the models of a host run on: NVIDIA's GPUs, else AMD's, else the processor.
+
+    Args:
+        facts: of the host.
+        outlook: what the roles make of NVIDIA's driver before models run.
+    """
     by_amd = amd.judge(facts)
-    by_nvidia = nvidia.judge(facts, elsewhere=by_amd.cards[0].name if by_amd.cards else "the CPU")
-    present = nvidia.present(facts)
+    by_nvidia = nvidia.judge(facts, by_amd.cards[0].name if by_amd.cards else "the CPU", outlook)
+    present = nvidia.present(facts) and not outlook.removed
     if by_nvidia.cards:
         left = tuple(f"{c.name} is left alone: models run on NVIDIA's GPU." for c in by_amd.cards)
         return Machine(by_nvidia.cards, present, (*by_nvidia.reasons, *dict.fromkeys(left)), by_nvidia.warnings)

@@ -4,33 +4,55 @@ import re
 
 from inhouse.catalogue import gpus as catalogue
 from inhouse.catalogue.chips import NVIDIA
+from inhouse.catalogue.drivers import too_old
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.facts.model import PASSED_THROUGH, DriverState, HostFacts, NvidiaGpu, Virtualization
-from inhouse.planner import driver, mig
+from inhouse.planner import by_hand, driver, mig
 from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps
-from inhouse.units import counted, listed
+from inhouse.planner.driver import AS_IS, Outlook, Owner
+from inhouse.planner.nvidia_names import names, of_id, short
 
 _BLIND = frozenset({Virtualization.CONTAINER, Virtualization.WSL})
 """Here the driver tells how much memory is held, but lists no programs, so Ollama's part of it is not known."""
 
 
-def judge(facts: HostFacts, elsewhere: str) -> Found:
+def judge(facts: HostFacts, elsewhere: str, outlook: Outlook = AS_IS) -> Found:
     """Say what NVIDIA's GPUs are good for.
 
     Args:
         facts: of the host.
         elsewhere: what models run on where they cannot run here: "the CPU".
+        outlook: what the roles make of the driver before models run.
     """
+    if outlook.removed:
+        return Found(reasons=(f"NVIDIA's driver is taken away, as the inventory says: models run on {elsewhere}.",))
+    if outlook.mended and (facts.nvidia.state is not DriverState.WORKING or _not_shown(facts)):
+        return _future(facts)
     if facts.nvidia.state is DriverState.WORKING:
-        return _working(facts, elsewhere)
+        return _working(facts, elsewhere, outlook)
     if given_away(facts):
         return Found(
             reasons=(f"{names(facts)} is handed to a virtual machine (vfio-pci): models run on {elsewhere} here.",)
         )
     if facts.nvidia.state is DriverState.NO_DEVICE:
         return Found()
-    return Found(warnings=(_mend(facts, elsewhere),))
+    return Found(warnings=(_mend(facts, elsewhere, outlook),))
+
+
+def _future(facts: HostFacts) -> Found:
+    """The cards as the catalogue has them: how they will be when their driver is there."""
+    cards: list[Card] = []
+    reasons: list[str] = []
+    for device in driver.usable(facts):
+        if row := catalogue.find(device.device_id):
+            cards.append(Card(short(row.name), row.memory_mib, row.bandwidth_gbs, row.compute, tflops=row.tflops))
+        else:
+            reasons.append(
+                f"{of_id(device.device_id)} is not in the catalogue: how much memory it has is known when its driver "
+                "is there, and models are planned for it then."
+            )
+    return Found(tuple(cards), tuple(dict.fromkeys(reasons)))
 
 
 def present(facts: HostFacts) -> bool:
@@ -45,29 +67,14 @@ def given_away(facts: HostFacts) -> bool:
     return bool(devices) and all(d.kernel_driver in PASSED_THROUGH for d in devices)
 
 
-def names(facts: HostFacts) -> str:
-    """The NVIDIA cards of a host by name, from the catalogue where no driver tells."""
-    if facts.nvidia.gpus:
-        found = [short(g.name) for g in facts.nvidia.gpus]
-    else:
-        rows = [(d.device_id, catalogue.find(d.device_id)) for d in facts.nvidia_devices]
-        found = [short(row.name) if row else f"NVIDIA card {NVIDIA}:{id_}" for id_, row in rows]
-    return listed(counted(found)) or "an NVIDIA card"
-
-
-def short(name: str) -> str:
-    """A card's name without its maker: "NVIDIA GeForce RTX 4090" → "RTX 4090"."""
-    return name.removeprefix("NVIDIA ").removeprefix("GeForce ")
-
-
-def _working(facts: HostFacts, elsewhere: str) -> Found:
+def _working(facts: HostFacts, elsewhere: str, outlook: Outlook) -> Found:
     whole: list[Card] = []
     slices: list[Card] = []
     reasons: list[str] = []
     warnings: list[str] = []
     for gpu in facts.nvidia.gpus:
         card = _card(gpu, facts)
-        if fault := _fault(gpu, facts, elsewhere) or mig.fault(gpu, elsewhere):
+        if fault := _fault(gpu, facts, elsewhere, outlook) or mig.fault(gpu, elsewhere):
             warnings.append(fault)
         elif gpu.mig:
             slices += mig.cards(gpu, card, 0 if facts.virtualization in _BLIND else None)
@@ -169,7 +176,7 @@ def _unknown(gpu: NvidiaGpu, card: Card, facts: HostFacts) -> list[str]:
     ]
 
 
-def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
+def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str, outlook: Outlook) -> str | None:
     """Why Ollama would not use a GPU whose driver works, and what mends it."""
     ollama = releases().ollama
     compute = _compute(gpu, facts)
@@ -180,9 +187,9 @@ def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
         )
     older = compute is not None and version(compute) < (7, 0)
     floor = ollama.driver_floor_below_compute_7 if older else ollama.driver_floor
-    if (version(gpu.driver_version) or (0,))[0] >= floor:
+    if (version(gpu.driver_version) or (0,))[0] >= floor or outlook.mended:
         return None
-    if facts.jetson_linux:
+    if driver.owner(facts) is Owner.JETPACK:
         return (
             f"{facts.board or short(gpu.name)} runs Jetson Linux {facts.jetson_linux} with driver "
             f"{gpu.driver_version}, {floor} or newer is needed by Ollama (its archive for JetPack is not used: "
@@ -193,14 +200,15 @@ def _fault(gpu: NvidiaGpu, facts: HostFacts, elsewhere: str) -> str | None:
         facts,
         elsewhere,
         f"NVIDIA driver {gpu.driver_version} found for {names(facts)}, {floor} or newer is needed by Ollama",
+        outlook.remedy,
     )
 
 
-def _mend(facts: HostFacts, elsewhere: str) -> str:
+def _mend(facts: HostFacts, elsewhere: str, outlook: Outlook) -> str:
     """What is wrong with a driver that is missing or does not answer, and what mends it."""
     nvidia = facts.nvidia
     devices = facts.nvidia_devices
-    if devices and all(catalogue.too_old(d.device_id) for d in devices):
+    if devices and all(too_old(d.device_id) for d in devices):
         return (
             f"{names(facts)} is older than any card Ollama supports: models run on {elsewhere}, and no driver "
             "changes that."
@@ -208,24 +216,31 @@ def _mend(facts: HostFacts, elsewhere: str) -> str:
     if nvidia.state is DriverState.NO_DRIVER:
         rival = next((d.kernel_driver for d in devices if d.kernel_driver == "nouveau"), None)
         bound = ", its kernel driver is nouveau, which cannot compute" if rival else ""
-        return _sentence(facts, elsewhere, f"{names(facts)} found without NVIDIA's driver{bound}")
+        return _sentence(facts, elsewhere, f"{names(facts)} found without NVIDIA's driver{bound}", outlook.remedy)
     module, library = nvidia.module_version, nvidia.library_version
     if module and library and module != library:
         found = f"NVIDIA's kernel module is {module}, its libraries are {library}; they must be equal"
-        return _sentence(facts, elsewhere, found, "sudo systemctl reboot")
+        return _sentence(facts, elsewhere, found, outlook.remedy or "sudo systemctl reboot")
     said = f' (nvidia-smi: "{" ".join(nvidia.message.split())}")' if nvidia.message else ""
     if module is None and library:
         headers = "sudo apt-get install -y linux-headers-$(uname -r)"
         steps = f"{headers} && sudo dkms autoinstall && sudo modprobe -a nvidia nvidia-uvm"
         found = f"NVIDIA's libraries {library} are there but no kernel module is loaded{said}"
-        return _sentence(facts, elsewhere, found, steps if facts.os.id in {"debian", "ubuntu"} else None)
+        by_apt = steps if facts.os.id in {"debian", "ubuntu"} else ""
+        return _sentence(facts, elsewhere, found, outlook.remedy or by_apt)
     why = f"NVIDIA's driver does not answer{said}; the kernel says why: sudo dmesg | grep NVRM"
-    return _sentence(facts, elsewhere, why)
+    return _sentence(facts, elsewhere, why, outlook.remedy)
 
 
-def _sentence(facts: HostFacts, elsewhere: str, found: str, command: str | None = None) -> str:
-    """Found, what follows, and the command, typed where the driver belongs."""
-    consequence = f"until then models run on {elsewhere}"
-    if facts.virtualization is Virtualization.WSL:
-        return f"{found}: {consequence}. Update the NVIDIA driver in Windows, then run there: wsl --shutdown"
-    return driver.where(facts, f"{found}: {consequence}.", command or driver.install(facts))
+def _sentence(facts: HostFacts, elsewhere: str, found: str, command: str) -> str:
+    """Found, what follows, and the command, typed where the driver belongs; "" for the one that installs a driver."""
+    said = f"{found}: until then models run on {elsewhere}."
+    match driver.owner(facts):
+        case Owner.WINDOWS:
+            return f"{said} Update the NVIDIA driver in Windows, then run there: wsl --shutdown"
+        case Owner.DGX_OS:
+            upgrade = "sudo apt-get update && sudo apt-get dist-upgrade && sudo systemctl reboot"
+            return f"{said} It is part of DGX OS, which the machine comes with. Run: {upgrade}"
+        case Owner.HYPERVISOR:
+            return f"{said} A virtual GPU needs the guest driver that belongs to its hypervisor: ask who runs that"
+    return by_hand.where(facts, said, command or by_hand.install(facts))

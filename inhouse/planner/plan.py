@@ -131,7 +131,6 @@ class Plan(BaseModel):
     cuda_toolkit_maximum: str | None = None
     """Newest version that the cards and the driver know; "" where nothing limits it."""
     container_engine_state: Literal["present", "absent"] | None = None
-    container_engine_gpu: bool | None = None
 
     reasons: tuple[str, ...]
     """Why the host is planned as it is, beyond its models."""
