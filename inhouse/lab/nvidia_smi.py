@@ -120,6 +120,7 @@ def xml(driver: dict[str, Any], gpus: list[dict[str, Any]]) -> str:
         '<!DOCTYPE nvidia_smi_log SYSTEM "nvsmi_device_v12.dtd">',
         "<nvidia_smi_log>",
         f"\t<driver_version>{driver['module']}</driver_version>",
+        f"\t<cuda_version>{driver['cuda']}</cuda_version>",
         f"\t<attached_gpus>{len(gpus)}</attached_gpus>",
     ]
     for gpu in gpus:

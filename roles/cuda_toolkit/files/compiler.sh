@@ -1,0 +1,44 @@
+#!/bin/sh
+# Which host compiler a version of CUDA takes: compiler.sh /usr/local/cuda-VERSION. Changes nothing. Prints one KEY=VALUE a line:
+#   limit    newest major version of GCC that this CUDA accepts, by its own header; absent where it sets none
+#   use      the program that it takes: g++ where the system's will do, otherwise g++-N
+#   install  package that brings it, where it is not there yet
+set -u
+export LC_ALL=C
+header=$(find "$1" -path '*/crt/host_config.h' -print -quit)
+limit=$(sed -nE 's/^#if[[:space:]]+__GNUC__ > ([0-9]+).*/\1/p' "${header:-/dev/null}" | head -n 1)
+[ -z "$limit" ] || echo "limit=$limit"
+
+# fits MAJOR
+fits() {
+    [ -n "$1" ] && { [ -z "$limit" ] || [ "$1" -le "$limit" ]; }
+}
+can_be_had() {
+    apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [0-9]'
+}
+
+if fits "$(g++ -dumpversion 2>/dev/null | cut -d . -f 1)"; then
+    echo use=g++
+    exit 0
+fi
+# The distribution's own, where there is none at all.
+if ! command -v g++ >/dev/null; then
+    # Its version has an epoch: 4:14.2.0-1.
+    offered=$(apt-cache policy g++ 2>/dev/null | sed -nE 's/^  Candidate: ([0-9]+:)?([0-9]+).*/\2/p')
+    if fits "$offered"; then
+        printf 'use=g++\ninstall=g++\n'
+        exit 0
+    fi
+fi
+major=${limit:-20}
+while [ "$major" -ge 7 ]; do
+    if command -v "g++-$major" >/dev/null; then
+        echo "use=g++-$major"
+        exit 0
+    fi
+    if can_be_had "g++-$major"; then
+        printf 'use=g++-%s\ninstall=g++-%s\n' "$major" "$major"
+        exit 0
+    fi
+    major=$((major - 1))
+done
