@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -62,16 +62,19 @@ def run_roles(
         limit = write_layer(folder / "layer", inventory, due)
         child = _Child(_arguments(folder, inventory, limit, len(due), check))
         try:
-            for event in child.events():
-                for line in story.add(event):
-                    show(line)
+            _follow(story, child.events(), show)
         except KeyboardInterrupt:
-            for event in child.end():
-                story.add(event)
+            _follow(story, child.end(), lambda line: None)
             raise RolesInterrupted(story.results([plan.host for plan in due], interrupted=True)) from None
     if not story.hosts:
         raise DeployError("Ansible failed before it reached a host:\n" + "\n".join(story.said[-_TAIL_LINES:]))
     return story.results([plan.host for plan in due])
+
+
+def _follow(story: Story, events: Iterable[Event], show: Callable[[str], None]) -> None:
+    for event in events:
+        for line in story.add(event):
+            show(line)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ _HIDDEN = "censored"
 
 @dataclass
 class _Host:
+    """One host so far."""
+
     changes: list[str] = field(default_factory=list)
     differences: list[FileChange] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
@@ -75,8 +77,10 @@ class Story:
             if fact.endswith(_REBOOT_FACT) and needed is True:
                 host.reboot_setting = fact.removesuffix(_NEEDED)
         if data["task_action"] in _SAYING and isinstance(res.get("msg"), str):
-            host.told.append(_without_name(name, _paragraph(res["msg"])))
-            yield f"  {name}: {host.told[-1]}"
+            said = _without_name(name, _paragraph(res["msg"]))
+            # In check mode, "Would be installed: …" is a change and not just a word.
+            (host.changes if res.get("changed") else host.told).append(said)
+            yield f"  {name}: {said}"
         elif res.get("changed"):
             host.changes.append(f"{_role(data)}{data['task']}")
             host.differences += [FileChange(task=data["task"], difference=one) for one in differences(res)]
@@ -112,7 +116,7 @@ class Story:
 
 def unreachable(data: Mapping[str, Any]) -> str:
     """Say why a host could not be reached (any more), and what to do."""
-    said = _paragraph(str((data.get("res") or {}).get("msg", "")))
+    said = _paragraph(str((data.get("res") or {}).get("msg", ""))).removeprefix("Task failed: ")
     if data["task_action"] in _REBOOT:
         return f"It did not come back from a reboot ({said}). {AT_THE_CONSOLE}"
     return f"Connection lost or refused at the task '{data['task']}': {said}"
