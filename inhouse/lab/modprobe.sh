@@ -19,29 +19,48 @@ unload() {
         [ "$program" = modprobe ] || { echo "rmmod: ERROR: Module $name is not currently loaded" >&2; return 1; }
         return 0
     }
-    if [ "$(cat "$modules/$name/refcnt")" != 0 ] || { [ "$name" = nvidia ] && [ -d "$modules/nvidia_uvm" ]; }; then
+    if [ "$(cat "$modules/$name/refcnt")" != 0 ]; then
         echo "$program: ERROR: Module $name is in use" >&2
         return 1
     fi
     rm -r "${modules:?}/$name"
+    [ "$name" != nvidia_uvm ] || {
+        rm "$modules/nvidia/holders/nvidia_uvm"
+        count_users -1
+    }
 }
 
-load() {
+# A module that builds on nvidia counts among its users.
+count_users() {
+    users=$(cat "$modules/nvidia/refcnt")
+    echo $((users + $1)) >"$modules/nvidia/refcnt"
+}
+
+# In a shell of its own: it calls itself.
+load() (
     name=$(kernel_name "$1")
-    [ ! -d "$modules/$name" ] || return 0
+    [ ! -d "$modules/$name" ] || exit 0
     version=$(modinfo -k "$kernel" -F version "$1" 2>/dev/null) || {
         echo "modprobe: FATAL: Module $1 not found in directory /lib/modules/$kernel" >&2
-        return 1
+        exit 1
     }
     [ "$name" != nvidia_uvm ] || load nvidia
     ! grep -qsx "$name $version" "$refused" || {
         echo "modprobe: ERROR: could not insert '$name': No such device" >&2
-        return 1
+        exit 1
     }
-    mkdir "$modules/$name"
+    mkdir "$modules/$name" "$modules/$name/holders"
     echo "$version" >"$modules/$name/version"
     echo live >"$modules/$name/initstate"
     echo 0 >"$modules/$name/refcnt"
+    [ "$name" != nvidia_uvm ] || {
+        touch "$modules/nvidia/holders/nvidia_uvm"
+        count_users 1
+    }
+)
+
+show() {
+    modinfo -k "$kernel" -F filename "$1" 2>/dev/null
 }
 
 action=load
@@ -49,6 +68,7 @@ action=load
 for argument in "$@"; do
     case $argument in
         -r | --remove) action=unload ;;
+        -D | --show-depends) action=show ;;
         -*) ;;
         *=*) ;;
         *) "$action" "$argument" ;;

@@ -3,9 +3,10 @@
 
 build.py FOLDER URL DKMS_DEB
 
-FOLDER/debian12/x86_64/, FOLDER/debian13/x86_64/ are what `developer.download.nvidia.com/compute/cuda/repos/` has there,
-`cuda-keyring_1.1-1_all.deb` included; FOLDER/ubuntu-archive/ has the drivers of Ubuntu's archive. URL is where FOLDER
-will be served, DKMS_DEB Debian's own package of DKMS: NVIDIA's repository has a newer one, which its drivers ask for.
+FOLDER/debian12/x86_64/ and FOLDER/debian13/x86_64/ are what `developer.download.nvidia.com/compute/cuda/repos/` has
+there, `cuda-keyring_1.1-1_all.deb` included; FOLDER-earlier/ is the same before newer versions were published;
+FOLDER/ubuntu-archive/ has the drivers of Ubuntu's archive. URL is where FOLDER will be served, DKMS_DEB Debian's own
+package of DKMS: NVIDIA's repository has a newer one, which its drivers ask for.
 
 Needs Python's standard library, dpkg-deb and gpg, whose default key signs; see cuda.sh.
 """
@@ -22,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import contents
-from relations import DRIVERS, Package, packages, ubuntu_archive
+from relations import DRIVERS, Package, packages, ubuntu_archive, was_there_earlier
 
 DKMS_VERSION = "3.1.8-1"
 """The oldest that the drivers accept; which one the real repository has is not known here."""
@@ -144,12 +145,12 @@ def dkms(debian: Path) -> tuple[dict[str, str], bytes]:
 def main(folder: Path, url: str, debian_dkms: Path) -> None:
     """Builds everything."""
     for distribution in DRIVERS:
-        made = [(control(package), deb(control(package), contents.of(package))) for package in packages(distribution)]
-        publish(
-            folder / distribution / "x86_64",
-            [*made, keyring(distribution, url), dkms(debian_dkms)],
-            "NVIDIA CUDA",
-        )
+        made = {p: (control(p), deb(control(p), contents.of(p))) for p in packages(distribution)}
+        others = [keyring(distribution, url), dkms(debian_dkms)]
+        publish(folder / distribution / "x86_64", [*made.values(), *others], "NVIDIA CUDA")
+        earlier = [both for package, both in made.items() if was_there_earlier(package)]
+        before = folder.with_name(f"{folder.name}-earlier")
+        publish(before / distribution / "x86_64", [*earlier, *others], "NVIDIA CUDA")
     ubuntu = [(control(package), deb(control(package), contents.of(package))) for package in ubuntu_archive()]
     publish(folder / "ubuntu-archive", ubuntu, "Ubuntu")
 

@@ -16,6 +16,8 @@ DRIVERS = {
     # Upstream's has no 580 either.
     "debian13": ("595.71.05", "595.91.07", "610.57.04", "615.71.09"),
 }
+PUBLISHED_LATER = ("580.178.04", "595.91.07")
+"""Newer versions that the earlier state of the repositories does not have yet."""
 TOOLKITS = {
     "debian12": {"12.9": "12.9.1", "13.0": "13.0.2", "13.2": "13.2.0"},
     "debian13": {"13.0": "13.0.2", "13.2": "13.2.0"},
@@ -51,6 +53,11 @@ def packages(distribution: str) -> Iterator[Package]:
     newest = max(TOOLKITS[distribution].values())
     yield Package("cuda-toolkit", f"{newest}-1", (f"cuda-toolkit-{newest[:2]}-{newest[3]}",), source="cuda-toolkit")
     yield Package("cuda", f"{newest}-1", ("cuda-toolkit", "nvidia-open"), source="cuda")
+
+
+def was_there_earlier(package: Package) -> bool:
+    """Whether the package belongs to the earlier state of a repository."""
+    return not package.version.startswith(PUBLISHED_LATER)
 
 
 def branch_of(version: str) -> int:
