@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from inhouse.facts import gather
+from inhouse.facts.machine import DriverOrigin, Kernel, RoleRecord
 from inhouse.facts.model import DriverState, HostFacts
 from inhouse.facts.parse import parse
 
@@ -165,3 +166,40 @@ def run(folder: Path, programs: Mapping[str, str], *, shell: list[str] | None = 
 def probe(folder: Path, programs: Mapping[str, str] | None = None, *, shell: list[str] | None = None) -> HostFacts:
     """Run the probe and return the facts."""
     return parse("here", run(folder, programs or {}, shell=shell), time.time())
+
+
+PACKAGES = """echo 'hi  libcuda1 595.91.07-1 NVIDIA <cudatools@nvidia.com>'
+echo 'rc  nvidia-kernel-dkms 535.1-1 Debian NVIDIA Maintainers <a@debian.org>'
+echo 'un  nvidia-smi  '
+exit 1"""
+"""As dpkg-query answers: with status 1, since one of the names it was asked for is not known."""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
+def test_what_roles_start_from_is_found_without_root(shell: list[str], tmp_path: Path) -> None:
+    script = PROBE
+    for place in ("/boot/", "/lib/modules/", "/usr/local/cuda-", "/var/lib/inhouse/", "/sys/bus/pci/devices/"):
+        script = script.replace(place, f"{tmp_path}{place}")
+    for name in ("6.1.0-9", "6.1.0-41", "0-rescue-abc"):
+        made(tmp_path / f"boot/vmlinuz-{name}")
+    made(tmp_path / "lib/modules/6.1.0-41/vmlinuz")
+    made(tmp_path / "lib/modules/6.1.0-9/build/Makefile")
+    program(made(tmp_path / "usr/local/cuda-12.9/bin/nvcc"), "exit 0")
+    made(tmp_path / "var/lib/inhouse/roles/cuda_toolkit.json", '{\n "variables": {"cuda_toolkit_path": true}\n}\n')
+    made(tmp_path / "sys/bus/pci/devices/0000:07:00.0/vendor", "0x10de\n")
+    made(tmp_path / "sys/bus/pci/devices/0000:07:00.0/class", "0x068000\n")
+    modinfo = 'case "$*" in "-k 6.1.0-9 -F version nvidia-current") echo 595.91.07 ;; *) exit 1 ;; esac'
+    output = run(tmp_path, {"dpkg-query": PACKAGES, "modinfo": modinfo}, shell=shell, script=script)
+    found = parse("here", output, time.time()).machine
+    assert found.kernels == (Kernel("6.1.0-9", True, "595.91.07"), Kernel("6.1.0-41", False, None))
+    assert (found.driver_origin, found.held) == (DriverOrigin.NVIDIA, ("libcuda1",))
+    assert found.cuda_toolkits == ("12.9",)
+    assert found.nvswitch
+    assert found.records == (RoleRecord("cuda_toolkit", (("cuda_toolkit_path", "true"),)),)
+
+
+def made(path: Path, text: str = "") -> Path:
+    """Write a file, with its folders."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return path

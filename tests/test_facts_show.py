@@ -50,6 +50,13 @@ SEEN = {
         "/etc/systemd/system/ollama.service (not put there by inhouse)",
         "31536000 s ahead of this machine's",
     ],
+    "machine-of-the-roles-debian12": [
+        "driver is from NVIDIA's repository, 2 packages held",
+        "newest kernel 6.1.0-41-amd64, no NVIDIA module, without headers",
+        "restart asked for",
+        "CUDA toolkits 12.9, 13.0",
+    ],
+    "machine-runfile-secure-boot-nvswitch": ["NVIDIA's installer (.run)", "Secure Boot on: only signed modules"],
     "unified-memory-gb10": ["NVIDIA GB10, memory shared with the host"],
     "mig-h100": ["split by MIG: 3g.40gb 39.5 GiB, 2g.20gb 19.6 GiB", "used by /opt/inhouse/ollama/0.34.4/lib"],
     "mig-h100-without-slices": ["split by MIG: no slices"],

@@ -1,10 +1,12 @@
 """The machine layer of a plan: toolkit and engine, roles that run again, and the contract with the roles themselves."""
 
+import io
 import json
 from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
+from rich.console import Console
 
 from inhouse import role_variables
 from inhouse.facts.machine import DriverOrigin, MachineFacts, RoleRecord
@@ -14,6 +16,7 @@ from inhouse.planner.choose import make_plan
 from inhouse.planner.hardware import parse
 from inhouse.planner.layer import Layer
 from inhouse.planner.plan import Plan
+from inhouse.planner.show import plan_view
 from inhouse.role_variables import RoleVariables
 from inhouse.settings import HostSettings
 from tests.hosts_to_plan import Host, broken
@@ -215,3 +218,12 @@ def test_every_role_that_can_run_is_told_only_what_its_plan_can_hold() -> None:
 
 def test_nothing_is_known_of_a_host_in_an_old_recording() -> None:
     assert parse("ram 32").machine == MachineFacts()
+
+
+def test_a_plan_shows_what_a_role_will_do_under_the_roles_name() -> None:
+    console = Console(file=io.StringIO(), width=160, highlight=False)
+    console.print(plan_view(planned(broken(DriverState.NO_DRIVER))))
+    assert isinstance(console.file, io.StringIO)
+    assert (
+        "nvidia_driver: branch 595 from NVIDIA's repository, open modules (no driver now)." in console.file.getvalue()
+    )

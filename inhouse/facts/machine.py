@@ -146,7 +146,7 @@ def _toolkits(sections: Sections) -> tuple[str, ...]:
     """From folders "/usr/local/cuda-12.9", and the version of the distribution's package."""
     found = {match[1] for line in sections["cuda-toolkits"].lines if (match := re.search(r"/cuda-(\d+\.\d+)$", line))}
     for line in sections["nvidia-packages"].lines:
-        if match := re.match(r"\S+ nvidia-cuda-toolkit(?::\w+)? (\d+\.\d+)", line):
+        if match := re.match(r"\S+\s+nvidia-cuda-toolkit(?::\w+)? (\d+\.\d+)", line):
             found.add(match[1])
     return tuple(sorted(found, key=_by_number))
 

@@ -1,7 +1,7 @@
 """Shows facts: a small table per host for people, a record of plain values for programs."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inhouse.catalogue.chips import AMD, INTEL, NVIDIA
+from inhouse.facts.machine import DriverOrigin
 from inhouse.facts.model import (
     AmdGpu,
     DisplayDevice,
@@ -21,9 +22,16 @@ from inhouse.facts.model import (
     NvidiaDriver,
     NvidiaGpu,
 )
-from inhouse.units import gib
+from inhouse.units import gib, number
 
 _VENDORS = {NVIDIA: "NVIDIA", AMD: "AMD", INTEL: "Intel"}
+
+_ORIGINS = {
+    DriverOrigin.DISTRIBUTION: "the distribution's packages",
+    DriverOrigin.NVIDIA: "NVIDIA's repository",
+    DriverOrigin.RUNFILE: "NVIDIA's installer (.run)",
+    DriverOrigin.OTHER: "packages of somebody else",
+}
 
 _CLOCK_TOLERANCE_S = 5.0
 """A clock this near to the controller's is not worth a line: certificates and logs bear it."""
@@ -64,6 +72,7 @@ def _rows(facts: HostFacts) -> list[tuple[str, str]]:
         ("models' disk", f"{disk.path}: {gib(disk.free_mib)} free of {gib(disk.total_mib)}"),
         *(("graphics", _device(device)) for device in facts.display_devices),
         ("NVIDIA driver", _driver(facts.nvidia)),
+        *_machine(facts),
         *((f"GPU {gpu.index}", _gpu(gpu)) for gpu in facts.nvidia.gpus),
         *(("AMD GPU", _amd(gpu)) for gpu in facts.amd),
         ("installed", _installed(facts.installed)),
@@ -95,6 +104,23 @@ def _driver(nvidia: NvidiaDriver) -> str:
     if nvidia.state in {DriverState.WORKING, DriverState.CANNOT_TALK}:
         text = f"{text} ({versions})"
     return f"{text}: {nvidia.message}" if nvidia.message else text
+
+
+def _machine(facts: HostFacts) -> Iterator[tuple[str, str]]:
+    """What a driver's installation starts from; only what is not as on any other host."""
+    machine, newest = facts.machine, facts.machine.newest_kernel
+    if machine.driver_origin not in (None, DriverOrigin.NONE):
+        held = f", {number(len(machine.held), 'package')} held" if machine.held else ""
+        yield "driver is from", f"{_ORIGINS[machine.driver_origin]}{held}"
+    if newest and newest.name != facts.os.kernel:
+        module = f"NVIDIA module {newest.module}" if newest.module else "no NVIDIA module"
+        yield "newest kernel", f"{newest.name}, {module}, {'with' if newest.headers else 'without'} headers"
+    if machine.reboot_required or any(record.reboot_needed for record in machine.records):
+        yield "restart", "asked for"
+    if machine.secure_boot:
+        yield "Secure Boot", "on: only signed modules are loaded"
+    if machine.cuda_toolkits:
+        yield "CUDA toolkits", ", ".join(machine.cuda_toolkits)
 
 
 def _gpu(gpu: NvidiaGpu) -> str:

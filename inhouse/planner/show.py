@@ -1,6 +1,6 @@
 """A plan as a person reads it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
@@ -24,7 +24,7 @@ def plan_view(plan: Plan) -> RenderableType:
     if plan.models:
         parts.append(Padding(models_view(plan), UNDER_HOST))
         parts += [_line(m.tag, m.reason) for m in plan.models]
-    parts += [_line("", reason) for reason in plan.reasons]
+    parts += [_reason(reason, plan.machine_roles) for reason in plan.reasons]
     if any(m.first_token_s is not None for m in plan.models):
         parts.append(_line("", FIRST_TOKEN))
     parts += [whole_line("warning", text, "yellow") for text in plan.warnings]
@@ -114,6 +114,12 @@ def _lines(model: PlannedModel, plan: Plan) -> RenderableType:
 def context(model: PlannedModel) -> str:
     """Tokens of one request, with the number of requests side by side if there are several."""
     return str(model.context_length) if model.parallel == 1 else f"{model.parallel} x {model.context_length}"
+
+
+def _reason(text: str, roles: Sequence[str]) -> RenderableType:
+    """A sentence; what a role will do has the role for its label."""
+    role, colon, rest = text.partition(": ")
+    return _line(role, rest, "bold") if colon and role in roles else _line("", text)
 
 
 def _line(label: str, text: str, style: str = "dim") -> RenderableType:
