@@ -163,6 +163,8 @@ def _warnings(facts: HostFacts, wanted: Wanted) -> Iterator[str]:
 
 def _notes(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> Iterator[str]:
     """Where the inventory's word counts instead of the planner's."""
+    if not stated.stated:
+        return
     alone = driver.decide(facts)
     for name, value in wanted.variables().items():
         own = None if isinstance(alone, Impossible) else alone.variables()[name]
