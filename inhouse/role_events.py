@@ -79,7 +79,10 @@ class Story:
         if data["task_action"] in _SAYING and isinstance(res.get("msg"), str):
             said = _without_name(name, _paragraph(res["msg"]))
             # In check mode, "Would be installed: …" is a change and not just a word.
-            (host.changes if res.get("changed") else host.told).append(said)
+            if res.get("changed"):
+                host.changes.append(f"{_role(data)}{said}")
+            else:
+                host.told.append(said)
             yield f"  {name}: {said}"
         elif res.get("changed"):
             host.changes.append(f"{_role(data)}{data['task']}")

@@ -18,7 +18,16 @@ PRIVATE = (
     "inventories/local/group_vars/all/secrets.yml",
     "inventories/local/group_vars/all/fleet-ca.crt",
 )
-NEEDED = ("templates/caddy/Caddyfile.j2", "inventories/local/hosts.yml", "inventories/fleet.py", "deploy.py")
+NEEDED = (
+    "templates/caddy/Caddyfile.j2",
+    "roles/site.yml",
+    "roles/container_engine/meta/argument_specs.yml",
+    "roles/container_engine/files/look.sh",
+    "roles/services/tasks/plan.yml",
+    "inventories/local/hosts.yml",
+    "inventories/fleet.py",
+    "deploy.py",
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     copy = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "README.md", "deploy.py", ".gitignore"):
         shutil.copy(ROOT / name, copy)
-    for name in ("inhouse", "templates"):
+    for name in ("inhouse", "templates", "roles"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("local", "homelab", "fleet"):
         shutil.copytree(ROOT / "inventories" / name, copy / "inventories" / name)
@@ -83,13 +92,14 @@ def test_neither_carries_an_inventory_of_your_own_or_its_secrets(built: Path, pr
 def test_an_unpacked_wheel_finds_its_own_assets(built: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     zipfile.ZipFile(wheel).extractall(tmp_path)
-    asked = "from inhouse import paths as p; print(p.deploy_file(), p.templates_folder(), p.default_inventory())"
+    names = "deploy_file", "templates_folder", "roles_folder", "default_inventory"
+    asked = f"from inhouse import paths as p; print({', '.join(f'p.{name}()' for name in names)})"
     said = subprocess.run(
         [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {asked}"],
         cwd=tmp_path, check=True, capture_output=True, text=True, timeout=20,
     )  # fmt: skip
     found = [Path(name) for name in said.stdout.split()]
     assert found == [
-        tmp_path / "inhouse" / "_assets" / name for name in ("deploy.py", "templates", "inventories/local")
+        tmp_path / "inhouse" / "_assets" / name for name in ("deploy.py", "templates", "roles", "inventories/local")
     ]
     assert all(one.exists() for one in found)

@@ -1,5 +1,6 @@
 """The wheel alone, in an empty environment outside the checkout, answers what hardware could run."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -45,3 +46,20 @@ def test_this_machine_is_planned_for(command: Path) -> None:
 def test_an_inventory_is_begun(command: Path, tmp_path: Path) -> None:
     output(command, "init", str(tmp_path / "home"))
     assert (tmp_path / "home/group_vars/all/secrets.yml").read_text().startswith("$ANSIBLE_VAULT")
+
+
+def test_the_installed_playbook_finds_its_roles_and_the_inhouse_beside_ansible(command: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    output(command, "init", str(folder))
+    (folder / "hosts.yml").write_text("all: {hosts: {here: {ansible_connection: local, ansible_become: false}}}\n")
+    asked = "from inhouse.paths import roles_folder as r; print(r())"
+    roles = subprocess.run(
+        [command.with_name("python"), "-c", asked], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    done = subprocess.run(
+        [command.with_name("ansible-playbook"), "-i", folder, f"{roles}/site.yml", "--check", "--tags", "plan"],
+        cwd=tmp_path, env=os.environ | {"ANSIBLE_VAULT_PASSWORD_FILE": str(folder / ".vault-password")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "machine_roles" in done.stdout
