@@ -168,8 +168,8 @@ def probe(folder: Path, programs: Mapping[str, str] | None = None, *, shell: lis
     return parse("here", run(folder, programs or {}, shell=shell), time.time())
 
 
-PACKAGES = """echo 'hi  libcuda1 595.91.07-1 NVIDIA <cudatools@nvidia.com>'
-echo 'rc  nvidia-kernel-dkms 535.1-1 Debian NVIDIA Maintainers <a@debian.org>'
+PACKAGES = """echo 'rc  nvidia-kernel-dkms 535.1-1 Debian NVIDIA Maintainers <a@debian.org>'
+echo 'hi  libcuda1 595.91.07-1 NVIDIA <cudatools@nvidia.com>'
 echo 'un  nvidia-smi  '
 exit 1"""
 """As dpkg-query answers: with status 1, since one of the names it was asked for is not known."""

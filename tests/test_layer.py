@@ -186,6 +186,11 @@ def test_a_setting_that_changed_runs_its_role_again() -> None:
     assert decided(recorded(log_max_size="20m"), container_engine=True).roles == ("container_engine",)
 
 
+def test_a_role_that_was_cut_off_runs_again() -> None:
+    facts = engine("27.1", parse("ram 32"), records=(RoleRecord("container_engine", finished=False),))
+    assert decided(facts, container_engine=True).reasons == ("container_engine: it was cut off when it last ran.",)
+
+
 ROLES = [role for role in role_variables.names() if any(name.startswith(f"{role}_") for name in Plan.model_fields)]
 
 

@@ -270,6 +270,15 @@ def test_a_held_driver_moves_only_when_told() -> None:
     )
 
 
+def test_a_role_that_looked_for_something_newer_is_not_asked_again() -> None:
+    looked = RoleRecord(ROLE, (("nvidia_driver_upgrade", "true"),))
+    left(decided(working("595.91.07", records=(looked,)), upgrade=True))
+    ran(
+        decided(working("595.91.07", records=RECORD), upgrade=True),
+        "595.91.07 now, and nvidia_driver_upgrade lets it move",
+    )
+
+
 def test_removal_takes_away_what_the_role_installed() -> None:
     assert decided(working("595.1", records=RECORD), state="absent").outlook.removed
     kept = decided(working("595.1"), state="absent")

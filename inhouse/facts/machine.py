@@ -43,13 +43,19 @@ class Kernel:
 
 @dataclass(frozen=True)
 class RoleRecord:
-    """What a role wrote down when it last ended well."""
+    """What a role wrote down when it last ran."""
 
     role: str
     variables: tuple[tuple[str, str], ...] = ()
     """What it was run with: names and values, as JSON. Empty where it did not say."""
     reboot_needed: bool = False
     """It asked for a restart, and the host was not restarted since."""
+    finished: bool = True
+    """It came to its end, and was not cut off."""
+
+    def had(self, variable: str) -> bool:
+        """Whether it ran with a variable set to true."""
+        return (variable, "true") in self.variables
 
 
 @dataclass(frozen=True)
@@ -170,4 +176,5 @@ def _record(role: str, record: dict[str, object], boot_id: str | None) -> RoleRe
     variables = record.get("variables")
     pairs = variables.items() if isinstance(variables, dict) else ()
     waiting = bool(record.get("reboot_needed")) and record.get("boot_id") == boot_id
-    return RoleRecord(role, tuple(sorted((str(k), json.dumps(v, sort_keys=True)) for k, v in pairs)), waiting)
+    values = tuple(sorted((str(name), json.dumps(value, sort_keys=True)) for name, value in pairs))
+    return RoleRecord(role, values, waiting, finished=record.get("finished") is not False)

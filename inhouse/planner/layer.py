@@ -14,7 +14,7 @@ from inhouse.role_variables import RoleVariables
 from inhouse.settings import HostSettings
 
 _ENGINE = "container_engine"
-_WHILE_RUNNING = ("reboot", "reboot_timeout", "upgrade", "adopt", "drain", "apt_lock_timeout")
+_WHILE_RUNNING = ("reboot", "reboot_timeout", "adopt", "drain", "apt_lock_timeout")
 """Variables that say how a role works, and leave nothing behind on the host."""
 
 
@@ -82,13 +82,17 @@ def _engine(facts: HostFacts, stated: RoleVariables) -> Part:
 
 
 def _with_changes(part: Part, facts: HostFacts, stated: RoleVariables) -> Part:
-    """A role whose settings are others than when it last ran runs again."""
+    """A role that was cut off, or whose settings are others than when it last ran, runs again."""
     if part.runs or part.problems or not part.variables or "absent" in part.variables.values():
         return part
+    record = facts.machine.record(part.role)
     changed = tuple(_changed(part, facts, stated))
-    if not changed:
+    if record and not record.finished:
+        said = f"{part.role}: it was cut off when it last ran."
+    elif changed:
+        said = f"{part.role}: {', '.join(changed)} changed since it last ran."
+    else:
         return part
-    said = f"{part.role}: {', '.join(changed)} changed since it last ran."
     return Part(part.role, part.variables, True, (*part.reasons, said), part.warnings)
 
 

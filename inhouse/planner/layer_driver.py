@@ -96,9 +96,11 @@ def _not_good_enough(found: str, wanted: Wanted) -> str | None:
 
 def _aging(facts: HostFacts, stated: RoleVariables, found: str) -> str | None:
     """A driver that is good enough, and yet not to be left alone."""
-    if stated.get("nvidia_driver_upgrade"):
+    record = facts.machine.record(ROLE)
+    # Once: a role that has looked for something newer with this setting is not asked again.
+    if stated.get("nvidia_driver_upgrade") and (record is None or not record.had("nvidia_driver_upgrade")):
         return f"{found} now, and nvidia_driver_upgrade lets it move"
-    if facts.machine.record(ROLE) is None:
+    if record is None:
         return None
     newest = facts.machine.newest_kernel
     if newest and newest.module is None:
