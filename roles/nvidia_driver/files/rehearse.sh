@@ -3,7 +3,7 @@
 # stays as it is. Prints YAML as look.sh does. Arguments are KEY=VALUE:
 #   keyring, sha256   URL of the package that holds NVIDIA's key, and its checksum; empty where the key is not needed
 #   key               where the host will have that key
-#   source            line of NVIDIA's repository; empty where the host has it
+#   source            paragraph of NVIDIA's repository; empty where the host has it
 #   components        paragraphs of sources with what the host's own lack; empty where they lack nothing
 #   preferences       text of apt preferences that are added; empty for none
 #   pin               package that pins the branch; empty for none
@@ -119,7 +119,7 @@ if [ -n "$keyring" ]; then
     dpkg-deb --extract "$folder/keyring.deb" "$folder/keyring" || refuse "$keyring is no Debian package"
     source=$(printf '%s\n' "$source" | sed "s|$key|$folder/keyring/usr/share/keyrings/cuda-archive-keyring.gpg|")
 fi
-[ -z "$source" ] || printf '%s\n' "$source" >"$folder/sources.list.d/rehearsed.list"
+[ -z "$source" ] || printf '%s\n' "$source" >"$folder/sources.list.d/rehearsed.sources"
 # By the name that the host will have it under: it takes that file's place.
 [ -z "$components" ] || printf '%s\n' "$components" >"$folder/sources.list.d/nvidia-driver.sources"
 [ -z "$preferences" ] || printf '%s\n' "$preferences" >"$folder/preferences.d/rehearsed"
