@@ -50,19 +50,20 @@ class Buffers(NamedTuple):
     """In RAM beside GPUs."""
 
 
-def buffers(a: Architecture, batch: Batch, gpus: int = 1) -> Buffers:
+def buffers(a: Architecture, batch: Batch, width: float, gpus: int = 1) -> Buffers:
     """Compute buffers of a model.
 
     Args:
         a: the model's numbers.
         batch: what one step works on.
+        width: numbers of 32 bits alive per token of it, the mask left out.
         gpus: GPUs it is spread over, every layer on one of them.
     """
     mask = sum(batch.cells) * batch.tokens * (2 if batch.flash_attention else _WORD) / _MIB
     vector = a.embedding * batch.tokens * _WORD / _MIB
     table = a.blocks * a.per_layer_input * batch.tokens * _WORD / _MIB
     logits = a.vocabulary * batch.slots * _WORD / _MIB
-    working = width(a, batch) * batch.tokens * _WORD / _MIB
+    working = width * batch.tokens * _WORD / _MIB
     alone = mask + working + logits
     if gpus == 1:
         return Buffers(alone, alone, mask + HIDDEN_VECTORS * vector + table + logits)

@@ -116,7 +116,7 @@ class _Sets:
         for group in card_sets.groups(self.alike.cards):
             best = self._of_group(group, best)
         needs, budget = self._measure(())
-        if best and most(needs, budget) <= best.selection.key[0]:
+        if best and most(needs, budget, _floor(best)) <= _floor(best):
             return best
         return _better(_Choice(needs, budget, select(needs, budget, _floor(best))), best)
 
@@ -139,11 +139,15 @@ class _Sets:
         """What no part of cards that are alike is worth more than; `floor` if that is no more."""
         needs, budget = self._measure(alike)
         ideal = replace(budget, spread=1)
-        return floor if most(needs, ideal) <= floor else select(needs, ideal, floor).key[0]
+        return floor if most(needs, ideal, floor) <= floor else select(needs, ideal, floor).key[0]
 
     def _choose(self, some: tuple[Card, ...], best: _Choice | None) -> _Choice:
         needs, budget = self._measure(some)
-        floor = _floor(best) if best and len({c.name for c in best.budget.cards}) == 1 else NO_FLOOR
+        floor = NO_FLOOR
+        if best and len({c.name for c in best.budget.cards}) == 1:
+            floor = _floor(best)
+            if most(needs, budget, floor) <= floor:
+                return best
         return _better(_Choice(needs, budget, select(needs, budget, floor)), best)
 
     def _measure(self, some: tuple[Card, ...]) -> tuple[Needs, Budget]:

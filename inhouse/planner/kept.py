@@ -35,7 +35,8 @@ class Row(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Go through it from its beginning."""
-        number = 0
+        yield from self._seen
+        number = len(self._seen)
         while number < len(self._seen) or self._take():
             yield self._seen[number]
             number += 1

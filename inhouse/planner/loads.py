@@ -81,7 +81,7 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
         cpu=m.cpu,
         image=m.vision_reserve,
         fixed=m.fixed,
-        predicted=memory.predicted(model, own.context_length, own.parallel, parts),
+        predicted=parts.predicted + parts.predicted_per_token * own.context_length * own.parallel,
     )
 
 

@@ -98,6 +98,8 @@ class Parts(NamedTuple):
     """Ollama's prediction without a cache."""
     predicted_per_token: float
     """What it adds for each token of the context and slot."""
+    width: float | None
+    """`compute.width` with flash attention; None where it depends on the batch."""
 
 
 class Memory(NamedTuple):
@@ -178,7 +180,8 @@ def estimate(model: Described, use: Use, gpus: int = 1, parts: Parts | None = No
     drafts = use.draft_tokens if a.draft_blocks else 0
     cells = [_cells(kind, context, step) for kind in a.kv]
     work = compute.Batch(step, slots, _masks(a, cells, step), use.flash_attention)
-    found = compute.buffers(a, work, gpus)
+    width = parts.width if use.flash_attention else None
+    found = compute.buffers(a, work, compute.width(a, work) if width is None else width, gpus)
     second = compute.drafting(a, work) if drafts else 0.0
     weights = parts.weights if drafts else parts.weights_without_drafts
     return Memory(
@@ -209,6 +212,7 @@ def parts_of(model: Described) -> Parts:
         expert_share=_expert_share(a),
         predicted=model.file_mib - (0 if a.vision_inline else model.projector_mib),
         predicted_per_token=2 * (a.blocks + a.draft_blocks) * kv_heads * (a.embedding // a.heads) * 2 / 2**20,
+        width=None if a.recurrent else compute.width(a, compute.Batch(1, 1, (), flash_attention=True)),
     )
 
 
@@ -281,13 +285,13 @@ def batch(model: Described, use: Use, available: float, smallest_gpu: float | No
     return _BATCHES[-1]
 
 
-def predicted(model: Described, context_length: int, parallel: int, parts: Parts | None = None) -> float:
+def predicted(model: Described, context_length: int, parallel: int) -> float:
     """Ollama's own prediction of a model's memory, with all its simplifications.
 
     It takes every layer for full attention with heads of embedding/heads elements in 16 bits, and the model's file as
     it is: a vision part in a file of its own is not seen.
     """
-    parts = parts or parts_of(model)
+    parts = parts_of(model)
     return parts.predicted + parts.predicted_per_token * min(context_length, model.context_trained) * parallel
 
 

@@ -60,33 +60,41 @@ NOTHING = float("-inf")
 """What a model is worth that may not be chosen."""
 
 
+_SURE = 0.9
+"""Part of a file that is surely loaded: draft layers may be left out, and the text of the vocabulary is."""
+
+
 class Outline(NamedTuple):
     """What rules a model out before anything else of it is worked out."""
 
+    model: Model
+    file_mib: int
     floor_mib: float
     """Less than it needs on any accelerator."""
     gigabytes: float
     """Read for each token."""
 
 
+@lru_cache(maxsize=256)
+def outlines(purpose: Purpose, allowed: Allowed) -> Row[tuple[int, Outline]]:
+    """The models for a purpose that may be chosen, each with its quality, the best first."""
+    return Row((model.quality_for(purpose), _OUTLINES.of(model)) for model in able(purpose, allowed))
+
+
 def _outline(model: Model) -> Outline:
     floor = _SURE * (model.file_mib - model.projector_mib) - tables_mib(model.architecture)
-    return Outline(floor, speed.gigabytes_per_token(model))
+    return Outline(model, model.file_mib, floor, speed.gigabytes_per_token(model))
 
 
-outlines = PerModel(_outline)
+_OUTLINES = PerModel(_outline)
 
 
-def hope(most: float, outline: Outline, model: Model, budget: Budget, wants: Wants) -> float:
+def hope(most: float, outline: Outline, budget: Budget, wants: Wants) -> float:
     """What is left of a worth at the speed that a device's bandwidth bounds; nothing below the least speed."""
-    if budget.most_gbs >= worth.most_liked(wants) * outline.gigabytes:
-        return most
     rate = budget.most_gbs / outline.gigabytes
-    return worth.slow(most, rate, model, wants) if rate >= wants.least_speed else NOTHING
-
-
-_SURE = 0.9
-"""Part of a file that is surely loaded: draft layers may be left out, and the text of the vocabulary is."""
+    if rate < wants.least_speed:
+        return NOTHING
+    return most if rate >= worth.most_liked(wants) else worth.slow(most, rate, outline.model, wants)
 
 
 def embedder(model: Model, budget: Budget, use: Use) -> Option:

@@ -10,7 +10,7 @@ from inhouse.planner.budget import LEAST_SHARE, Budget
 from inhouse.planner.kept import Row
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
-from inhouse.planner.needs import Needs, able
+from inhouse.planner.needs import Needs
 from inhouse.planner.options import NOTHING, Option, embedder, embedders, hope, outlines, wholes
 from inhouse.planner.texts import Found, Pins, Search, Texts
 
@@ -34,24 +34,26 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     found: Found | None = None
     for use in sorted(uses, key=lambda use: -points[use]):
         enough = max(found.key[0], floor) if found else floor
-        if use is not modest and bound + points[use] > enough and (at := _AtUse(search, use)).hope > enough:
-            other = at.best(enough)
+        if use is not modest and bound + points[use] > enough and (at := _AtUse(search, use, enough)).hope > enough:
+            other = at.best()
             found = other if found is None or other.key > found.key else found
     if found and at_least.hope < found.key[0]:
         return found
-    other = at_least.best(NO_FLOOR)
+    other = at_least.best()
     return found if found and found.key > other.key else other
 
 
-def bound(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins) -> float:
-    """What no choice for a budget is worth more than; cheap."""
+def bound(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, floor: float) -> float:
+    """What no choice for a budget is worth more than; looked at no closer than needed to find it below `floor`."""
     texts = tuple(p for p in purposes if p != "embedding")
     uses = list(needs.uses(bool(budget.cards)))
     search = Search(needs, budget, texts, "embedding" in purposes, pins)
     at = _AtUse(search, _modest(uses))
-    most = max((worth.of_use(use, needs.wants) for use in uses), default=0.0)
-    counts = bool(texts or pins.texts)
-    return at.bound() + (most - worth.of_use(at.use, needs.wants) if counts else 0.0) + 100 * worth.EMBEDDING_PART
+    more = 0.0
+    if texts or pins.texts:
+        more = max(worth.of_use(use, needs.wants) for use in uses) - worth.of_use(at.use, needs.wants)
+    most = at.bound() + more + 100 * worth.EMBEDDING_PART
+    return most if most <= floor or pins.texts else min(most, at.hope + more)
 
 
 def _modest(uses: Sequence[Use]) -> Use:
@@ -63,10 +65,10 @@ Way = tuple[tuple[Option, ...], float]
 
 
 class _AtUse:
-    """The search at one use."""
+    """The search at one use. Below `floor` any choice will do."""
 
-    def __init__(self, search: Search, use: Use) -> None:
-        self.search, self.use = search, use
+    def __init__(self, search: Search, use: Use, floor: float = NO_FLOOR) -> None:
+        self.search, self.use, self.floor = search, use, floor
         self.needs, self.budget = search.needs, search.budget
         self.wholes = wholes(search.needs, search.budget, use)
 
@@ -85,41 +87,50 @@ class _AtUse:
     @cached_property
     def whole(self) -> Found:
         """The best text with every layer on the accelerator, without embedding models."""
-        return self._text(self.budget.usable)
+        best = next((points for _, points in self.ways), 0.0)
+        return self._text(self.budget.usable, floor=self.floor - best)
 
     @cached_property
     def alone(self) -> Found:
         """The best text without embedding models; a part of it may lie in RAM."""
         return self._text(self.budget.usable, partial=True)
 
-    def best(self, floor: float) -> Found:
-        """The best of every way to have an embedding model, if one is wanted; below `floor` any will do."""
+    def best(self) -> Found:
+        """The best of every way to have an embedding model, if one is wanted."""
         if next(iter(self.ways), None) is None:
             return _marked(self.alone, (), -worth.UNSERVED if self.search.embeds else 0.0, stays=True)
-        return self._in_turns(self._beside(floor), floor)
+        return self._in_turns(self._beside())
 
-    def _beside(self, floor: float) -> Found:
+    def _beside(self) -> Found:
         """The best with embedding models that stay loaded; no text is worth more than without them."""
         whole, found = self.whole, None
+        sure = next((whole.key[0] + points for embeddings, points in self.ways if self._same(embeddings)), NO_FLOOR)
         for embeddings, points in self.ways:
-            if found and whole.key[0] + points <= max(found.key[0], floor):
+            if found and whole.key[0] + points <= max(found.key[0], self.floor):
                 break
-            room, disk = self._room_beside(embeddings), sum(o.model.file_mib for o in embeddings)
-            same = len(whole.texts) < 2 and self._holds(whole, room, disk)
-            text = whole if same else self._text(room, embeddings, disk=disk)
+            text = whole
+            if not self._same(embeddings):
+                room, disk = self._room_beside(embeddings), sum(o.model.file_mib for o in embeddings)
+                enough = max(found.key[0] if found else NO_FLOOR, sure, self.floor)
+                text = self._text(room, embeddings, disk=disk, floor=enough - points)
             one = _marked(text, embeddings, points, stays=True)
             found = one if found is None or one.key > found.key else found
         assert found is not None  # there is a way at least
         return found
 
-    def _in_turns(self, found: Found, floor: float) -> Found:
+    def _same(self, embeddings: Sequence[Option]) -> bool:
+        """Whether the best text is the same beside embedding models."""
+        disk = sum(o.model.file_mib for o in embeddings)
+        return len(self.whole.texts) < 2 and self._holds(self.whole, self._room_beside(embeddings), disk)
+
+    def _in_turns(self, found: Found) -> Found:
         """That, or the best where embedding models take turns with the others, of which a part may lie in RAM then."""
         best = next(points for _, points in self.ways) - worth.EMBEDDING_TURNS
-        if self.splits and self.bound(rough=True) + best <= max(found.key[0], floor):
+        if self.splits and self.bound(rough=True) + best <= max(found.key[0], self.floor):
             return found
         most = self.bound() if self.splits else self.whole.key[0]
         for embeddings, points in self.ways:
-            enough = max(found.key[0], floor)
+            enough = max(found.key[0], self.floor)
             if most + points - worth.EMBEDDING_TURNS <= enough:
                 break
             disk = sum(o.model.file_mib for o in embeddings)
@@ -158,15 +169,13 @@ class _AtUse:
         room, disk = self.budget.usable, self.needs.disk_mib
         kind, table = self.budget.kind, loads(self.use, self.budget.gpus)
         best: float | None = None
-        for model in able(purpose, self.needs.allowed):
-            quality = float(model.quality_for(purpose))
+        for quality, outline in outlines(purpose, self.needs.allowed):
             if best is not None and quality <= best:
                 break
-            outline = outlines.of(model)
-            if model.file_mib > disk or outline.floor_mib * LEAST_SHARE > room:
+            if outline.file_mib > disk or outline.floor_mib * LEAST_SHARE > room:
                 continue
-            most = hope(quality, outline, model, self.budget, self.needs.wants)
-            if most > (NOTHING if best is None else best) and (rough or kind.least(table.of(model)) <= room):
+            most = hope(quality, outline, self.budget, self.needs.wants)
+            if most > (NOTHING if best is None else best) and (rough or kind.least(table.of(outline.model)) <= room):
                 best = most
         return best
 
@@ -209,12 +218,26 @@ class _AtUse:
         return room
 
     def _text(
-        self, room: float, embeddings: tuple[Option, ...] = (), *, partial: bool = False, disk: float = 0.0
+        self,
+        room: float,
+        embeddings: tuple[Option, ...] = (),
+        *,
+        partial: bool = False,
+        disk: float = 0.0,
+        floor: float = NO_FLOOR,
     ) -> Found:
-        """The best models for text in a room, beside embedding models that take `disk`."""
+        """The best models for text in a room, beside embedding models that take `disk`; below `floor` any will do."""
         left = self.needs.disk_mib - disk
-        texts = Texts(self.search, self.use, self.wholes, room=room, embeddings=embeddings, disk=left, partial=partial)
-        return texts.best()
+        return Texts(
+            self.search,
+            self.use,
+            self.wholes,
+            room=room,
+            embeddings=embeddings,
+            disk=left,
+            partial=partial,
+            floor=floor,
+        ).best()
 
 
 def _marked(found: Found, embeddings: tuple[Option, ...], points: float, *, stays: bool) -> Found:

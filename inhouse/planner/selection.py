@@ -135,12 +135,12 @@ def select(needs: Needs, budget: Budget, floor: float = NO_FLOOR) -> Selection:
     )
 
 
-def most(needs: Needs, budget: Budget) -> float:
-    """What no selection for a budget is worth more than."""
+def most(needs: Needs, budget: Budget, floor: float) -> float:
+    """What no selection for a budget is worth more than; looked at no closer than needed to find it below `floor`."""
     pinned, _ = _pins(needs.settings.models or ())
     served = {p for m in pinned for p in m.purposes}
     texts = tuple(m for m in pinned if "embedding" not in m.purposes)
-    return bound(needs, budget, tuple(p for p in needs.purposes if p not in served), Pins(texts))
+    return bound(needs, budget, tuple(p for p in needs.purposes if p not in served), Pins(texts), floor)
 
 
 def _pins(tags: Iterable[str]) -> tuple[list[Model], tuple[str, ...]]:

@@ -10,11 +10,15 @@ from inhouse.planner.budget import LEAST_SHARE, Budget
 from inhouse.planner.kept import PerModel
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
-from inhouse.planner.needs import Needs, able
+from inhouse.planner.needs import Needs
 from inhouse.planner.options import Option, hope, outlines, partly
 
 Key = tuple[float, float, int]
 """Worth, then tokens/s, then size with a minus: the larger key is the better choice."""
+
+
+ROUNDED = 1e-6
+"""Worths are rounded to that, so that they can be equal."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Texts:
         embeddings: tuple[Option, ...],
         disk: float,
         partial: bool,
+        floor: float,
     ) -> None:
         """Take what is looked for.
 
@@ -76,6 +81,7 @@ class Texts:
             embeddings: models that stay loaded beside them.
             disk: MiB that they may take together.
             partial: a part of one may lie in RAM.
+            floor: what is worth less is of no use.
         """
         self.use, self.wholes = use, wholes
         self.needs, self.budget, self.purposes = search.needs, search.budget, search.texts
@@ -89,6 +95,7 @@ class Texts:
         self.counted = max(len(self.purposes) + len(pins), 1)
         self.kept = sum(o.points if o else -worth.WITHOUT_PIN * self.counted for o in pins)
         self.unserved = -worth.UNSERVED * self.counted
+        self.floor = floor - ROUNDED if self.counted == 1 else float("-inf")
         self.found: Found | None = None
 
     def best(self) -> Found:
@@ -119,7 +126,7 @@ class Texts:
 
     def _options(self, purpose: Purpose, window: float) -> list[Option]:
         """Options for a purpose that are within a window below the best, the best first."""
-        top = -worth.UNSERVED
+        top = max(-worth.UNSERVED, self.floor)
         found: list[tuple[float, Option]] = []
         for most, model in self._hopeful(purpose):
             if most < top - window:
@@ -136,13 +143,12 @@ class Texts:
         """Models that nothing simple rules out, with the most each could be worth, the most first."""
         part = LEAST_SHARE if self.partial else 1.0
         waiting: list[tuple[float, int, Model]] = []
-        for place, model in enumerate(able(purpose, self.needs.allowed)):
-            most = model.quality_for(purpose) + self.most_points
+        for place, (quality, outline) in enumerate(outlines(purpose, self.needs.allowed)):
+            most = quality + self.most_points
             while waiting and -waiting[0][0] >= most:
                 yield -waiting[0][0], heappop(waiting)[-1]
-            outline = outlines.of(model)
-            if model.file_mib <= self.disk and outline.floor_mib * part <= self.room:
-                heappush(waiting, (-hope(most, outline, model, self.budget, self.wants), place, model))
+            if outline.file_mib <= self.disk and outline.floor_mib * part <= self.room:
+                heappush(waiting, (-hope(most, outline, self.budget, self.wants), place, outline.model))
         while waiting:
             yield -waiting[0][0], heappop(waiting)[-1]
 
