@@ -62,6 +62,8 @@ def test_no_inventory_but_the_labs_is_used(name: str) -> None:
     named = [arguments[at + 1] for at, one in enumerate(arguments) if one in ("-i", "--inventory")]
     assert [one for one in named if not one.startswith(OURS)] == []
     assert [one for one in arguments if one.startswith(("-i=", "--inventory="))] == []
+    variables = [given for kind in provisioner.get("inventory", {}).values() for given in kind.values()]
+    assert [given for given in variables if not given.get("services_inventory", OURS).startswith(OURS)] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
