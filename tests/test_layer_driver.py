@@ -116,19 +116,21 @@ def test_mixed_cards_get_what_all_of_them_know() -> None:
 
 def test_cards_that_exclude_each_other_are_named() -> None:
     found = refused(bare(PASCAL, BLACKWELL))
-    assert "no driver knows all of them (Maxwell and Pascal needs branch 580" in found.why
-    assert "take cards out" in found.command
+    assert "No driver knows all of them: Maxwell and Pascal need branch 580" in found.why
+    assert "take cards out" in found.advice
 
 
 def test_debian_13_says_what_a_pascal_card_could_have_elsewhere() -> None:
     found = refused(bare(PASCAL, system="debian13"))
     assert "its own is 550, NVIDIA's repository for it has 595" in found.why
-    assert found.command.startswith("reinstall the host with Debian 12 or Ubuntu 22.04")
+    assert found.advice.startswith("Reinstall the host with Debian 12, Ubuntu 22.04")
+    assert "where a repository of yours has branch 580, set nvidia_driver_branch" in found.advice
 
 
 def test_debians_own_driver_does_not_go_with_a_kernel_from_backports() -> None:
     facts = bare(VOLTA, system="debian13", kernels=(Kernel("7.3.4+deb13-amd64", True, None),))
     assert "cannot be built for kernels newer than 6.17" in refused(facts).why
+    assert refused(facts).advice.startswith("Boot Debian 13's own kernel, or reinstall the host with Debian 12")
 
 
 def test_nvidias_repository_for_debian_13_has_nothing_for_arm() -> None:
@@ -161,6 +163,11 @@ def test_what_is_stated_and_cannot_be_is_a_problem(card: str, values: dict[str, 
     part = layer_driver.decide(bare(card), stated(**values)).part
     assert said in part.problems[0]
     assert not part.runs
+
+
+def test_a_branch_that_no_source_has_is_a_problem() -> None:
+    part = layer_driver.decide(bare(ADA, system="debian13", architecture="aarch64"), stated(branch="595")).part
+    assert part.problems[0].startswith("nvidia_driver_branch is 595, but Debian 13 has no driver of branch 595")
 
 
 def test_what_is_stated_counts_and_the_plan_says_so() -> None:
@@ -338,7 +345,7 @@ def test_no_choice_violates_what_a_card_needs(ids: list[str], system: str, archi
     assert driver.decide(facts) == found
     if isinstance(found, Impossible):
         assert found.why
-        assert found.command
+        assert found.advice
         return
     ollama, branch = releases().ollama, int(found.branch)
     for id_ in ids:

@@ -137,7 +137,7 @@ def _fault(device: _Device, facts: HostFacts) -> str | None:
         found = (
             f"{device.name} found, but the kernel driver amdgpu is not bound to it: until then models run on the CPU."
         )
-        return by_hand.where(facts, found, by_hand.install_amd(facts))
+        return f"{found} {by_hand.run(facts, by_hand.install_amd(facts))}"
     if device.pci.kernel_driver == "amdgpu" and contained and device.gpu and device.gpu.render_node is None:
         return (
             f"{device.name} found, but this container ({facts.virtualization_name}) has no device of it below "

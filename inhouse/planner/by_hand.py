@@ -17,10 +17,22 @@ _RESTART = "sudo systemctl reboot"
 
 
 def install(facts: HostFacts) -> str:
-    """One line that installs a driver Ollama accepts, for the host's distribution and cards."""
+    """What installs a driver Ollama accepts, for the host's distribution and cards: "Run: " and one line, or advice."""
     wanted = driver.decide(facts)
     if isinstance(wanted, Impossible):
-        return wanted.command
+        return f"{wanted.why} {wanted.advice}"
+    return f"{_place(facts)}: {_install(facts, wanted)}"
+
+
+def _place(facts: HostFacts) -> str:
+    """Where a command is typed: a container's driver is its host's."""
+    if facts.virtualization is not Virtualization.CONTAINER:
+        return "Run"
+    system = f"This system is a container ({facts.virtualization_name})"
+    return f"{system}: its driver belongs to the machine it runs on. Run there"
+
+
+def _install(facts: HostFacts, wanted: Wanted) -> str:
     match facts.os.id, facts.os.version_id, wanted.source:
         case "debian", ("12" | "13") as release, "nvidia":
             return _from_nvidia(release, wanted, facts)
@@ -51,14 +63,9 @@ def install_amd(facts: HostFacts) -> str:
             return f"install the firmware of AMD's GPUs as the makers of {facts.os.name} describe, then reboot"
 
 
-def where(facts: HostFacts, found: str, command: str) -> str:
-    """A sentence with the command that mends a driver, typed on the machine that the driver belongs to."""
-    if facts.virtualization is Virtualization.CONTAINER:
-        place = (
-            f"This system is a container ({facts.virtualization_name}): its driver belongs to the machine it runs on"
-        )
-        return f"{found} {place}. Run there: {command}"
-    return f"{found} Run: {command}"
+def run(facts: HostFacts, command: str) -> str:
+    """Say where a command that mends a driver is typed: on the machine that the driver belongs to."""
+    return f"{_place(facts)}: {command}"
 
 
 def _from_nvidia(release: str, wanted: Wanted, facts: HostFacts) -> str:

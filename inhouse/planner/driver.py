@@ -71,10 +71,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Impossible:
-    """Why no driver can be had, and what to do about it."""
+    """Why no driver can be had, and what to do about it: both sentences."""
 
     why: str
-    command: str
+    advice: str
     stated: str = ""
     """The variable of the inventory that makes it so."""
 
@@ -150,14 +150,14 @@ def decide(facts: HostFacts, stated: RoleVariables = NOTHING) -> Wanted | Imposs
     cards = Cards(facts)
     system = drivers().system(facts.os.id, facts.os.version_id)
     if not cards.families:
-        return Impossible("no card of NVIDIA's that Ollama could use is there", "sudo lspci -nn")
+        return Impossible("No card of NVIDIA's that Ollama could use is there.", "Run: sudo lspci -nn")
     if not cards.modules:
         return _no_driver_for_all(facts)
     if system is None:
         branch = cards.last_branch or drivers().production
         return Impossible(
-            f"no driver for {facts.os.name} is known",
-            f"install NVIDIA's driver of branch {branch} as the makers of {facts.os.name} describe, then reboot",
+            f"Where {facts.os.name} gets its driver from is not known.",
+            f"Install NVIDIA's driver of branch {branch} as the makers of {facts.os.name} describe, then reboot.",
         )
     choice = _Choice(facts, cards, system, stated)
     return next(choice.refused(), None) or choice.made()
@@ -261,8 +261,14 @@ class _Choice:
         why = f"{system.name} has no driver of branch {needed} for {names(self.facts)}: {own}, {theirs}"
         if asked:
             return _refused("nvidia_driver_source", asked, why, "Leave it out.")
+        if branch := self.asked_branch():
+            return _refused("nvidia_driver_branch", branch, why, "Leave it out.")
         others = [s.name for s in drivers().systems if s.id in ("debian", "ubuntu") and self._served_by(s)]
-        return Impossible(why, f"reinstall the host with {' or '.join(others)} ({why})")
+        instead = f"Reinstall the host with {', '.join(others[:-1])} or {others[-1]}"
+        kernel = f"Boot {system.name}'s own kernel, or reinstall" if self._kernel_too_new() else "Reinstall"
+        wish = self.cards.last_branch or drivers().production
+        repository = f"; or, where a repository of yours has branch {wish}, set nvidia_driver_branch to it"
+        return Impossible(f"{why}.", f"{instead.replace('Reinstall', kernel)}{repository}.")
 
     def _served_by(self, system: System) -> bool:
         sources: tuple[Origin, ...] = ("distribution", "nvidia")
@@ -270,7 +276,7 @@ class _Choice:
 
 
 def _refused(name: str, value: object, why: str, advice: str) -> Impossible:
-    return Impossible(f"{name} is {value}, but {why}. {advice}", "", name)
+    return Impossible(f"{name} is {value}, but {why}.", advice, name)
 
 
 def _no_driver_for_all(facts: HostFacts) -> Impossible:
@@ -279,7 +285,7 @@ def _no_driver_for_all(facts: HostFacts) -> Impossible:
     old = [f for f in families if "open" not in f.modules]
     new = [f for f in families if "proprietary" not in f.modules]
     why = (
-        f"no driver knows all of them ({listed([f.name for f in old])} needs branch {old[0].last_branch} with its "
-        f"proprietary module, {listed([f.name for f in new])} an open one)"
+        f"No driver knows all of them: {listed([f.name for f in old])} need branch {old[0].last_branch} with its "
+        f"proprietary module, {listed([f.name for f in new])} an open one."
     )
-    return Impossible(why, f"sudo poweroff, and take cards out: {why}")
+    return Impossible(why, "Run: sudo poweroff, and take cards out.")

@@ -38,7 +38,7 @@ def decide(facts: HostFacts, stated: RoleVariables) -> DriverPart:
         return _removal(facts)
     wanted = driver.decide(facts, stated)
     if isinstance(wanted, Impossible):
-        problems = (wanted.why,) if wanted.stated else ()
+        problems = (f"{wanted.why} {wanted.advice}",) if wanted.stated else ()
         return DriverPart(Part(ROLE, problems=problems))
     return _presence(facts, stated, wanted)
 

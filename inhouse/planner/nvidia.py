@@ -243,4 +243,4 @@ def _sentence(facts: HostFacts, elsewhere: str, found: str, command: str) -> str
             return f"{said} It is part of DGX OS, which the machine comes with. Run: {upgrade}"
         case Owner.HYPERVISOR:
             return f"{said} A virtual GPU needs the guest driver that belongs to its hypervisor: ask who runs that"
-    return by_hand.where(facts, said, command or by_hand.install(facts))
+    return f"{said} {by_hand.run(facts, command) if command else by_hand.install(facts)}"
