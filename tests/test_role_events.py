@@ -68,6 +68,7 @@ def test_what_may_be_secret_is_not_told() -> None:
 def test_failures_that_were_ignored_or_mended_are_none() -> None:
     assert RESULTS["mended"].error == ""
     assert RESULTS["mended"].changes == ("Mended",)
+    assert "  mended: Failure that does not matter … failed" not in LINES
 
 
 def test_a_host_that_does_not_come_back_is_sent_to_its_console() -> None:
