@@ -78,8 +78,8 @@ def lab_facts(profile: str) -> HostFacts:
     return HostFacts(
         host=profile,
         os=OperatingSystem("debian", "12", "Debian GNU/Linux 12 (bookworm)", "6.1.0-41-amd64", "x86_64"),
-        virtualization=Virtualization.CONTAINER,
-        virtualization_name="docker",
+        virtualization=Virtualization.NONE if machine.machine else Virtualization.CONTAINER,
+        virtualization_name="none" if machine.machine else "docker",
         cpu=Cpu(machine.cpu.model, cores, cores * machine.cpu.threads_per_core, frozenset(machine.cpu.flags.split())),
         memory_total_mib=memory.total_mib,
         memory_available_mib=memory.available_mib,

@@ -22,7 +22,11 @@ from tests.hosts_to_plan import host, lab_facts
 
 GOLDEN = Path(__file__).parent / "plans"
 RECORDINGS = Path(__file__).parent / "facts"
-PROFILES = profiles.names()
+PROFILES = (
+    *profiles.names(),
+    # Real machines, on which roles work.
+    *("rtx-4090-bare", "p40-bare", "old-driver-machine", "broken-driver-machine", "rtx-4090-passthrough"),
+)
 OURS = {"ollama": "0.34.4", "open_webui": "0.12.4", "caddy": "2.6.2"}
 
 
