@@ -21,7 +21,11 @@ if fits "$(g++ -dumpversion 2>/dev/null | cut -d . -f 1)"; then
     echo use=g++
     exit 0
 fi
-# The distribution's own, where there is none at all.
+# The distribution's own, where there is none at all; RHEL's kin have one only.
+if ! command -v g++ >/dev/null && command -v dnf >/dev/null; then
+    printf 'use=g++\ninstall=gcc-c++\n'
+    exit 0
+fi
 if ! command -v g++ >/dev/null; then
     # Its version has an epoch: 4:14.2.0-1.
     offered=$(apt-cache policy g++ 2>/dev/null | sed -nE 's/^  Candidate: ([0-9]+:)?([0-9]+).*/\2/p')

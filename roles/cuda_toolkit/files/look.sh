@@ -32,9 +32,9 @@ esac
 # Its element has a new name from driver 610 on.
 nvidia-smi -q -x 2>/dev/null | sed -nE 's/.*<cuda(_umd)?_version>([0-9]+\.[0-9]+).*/runs=\2/p' | head -n 1
 
+grep -lsE "^[^#]*$repository(/| |\$)" /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources \
+    /etc/yum.repos.d/*.repo | sed 's/^/named=/'
 [ -d /etc/apt ] || exit 0
-grep -lsE "^[^#]*$repository(/| |\$)" /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources |
-    sed 's/^/named=/'
 
 # Each entry of apt's sources, in both of its formats, as URIS|SUITES|OPTIONS|COMPONENTS.
 entries() {

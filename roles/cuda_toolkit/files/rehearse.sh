@@ -35,8 +35,10 @@ cp /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources "$folder/par
 cp /var/lib/apt/lists/*_* "$folder/lists/" 2>/dev/null
 
 fail() {
-    # One line, whatever the program said.
-    echo "failed=$(tr '\n' ' ' <"$folder/said")"
+    # One line, from its first error on.
+    sed -n '/^E:/,$p' "$folder/said" >"$folder/errors"
+    [ -s "$folder/errors" ] || cp "$folder/said" "$folder/errors"
+    echo "failed=$(tr -s '\n ' ' ' <"$folder/errors")"
     exit 0
 }
 
