@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import inhouse.lab
+from inhouse.facts.machine import DriverOrigin, MachineFacts
 from inhouse.facts.model import (
     AmdGpu,
     Cpu,
@@ -93,6 +94,8 @@ def lab_facts(profile: str) -> HostFacts:
         clock_offset_s=0.0,
         systemd=True,
         amd=tuple(_amd(d.slot, d.amdgpu) for d in machine.pci if d.amdgpu),
+        # A lab's driver is made of files that belong to no package.
+        machine=MachineFacts(driver_origin=DriverOrigin.FILES if machine.nvidia else DriverOrigin.NONE),
     )
 
 

@@ -63,3 +63,12 @@ def test_every_way_of_nvidia_smi_to_say_nothing_is_none(nothing: str) -> None:
     facts = parse("gpu1", output.replace(row, f"{nothing}, {nothing}, 580.126.09, {nothing}"), CONTROLLER_TIME)
     gpu = facts.nvidia.gpus[0]
     assert (gpu.memory_total_mib, gpu.memory_free_mib, gpu.compute_capability) == (None, None, None)
+
+
+def test_a_driver_of_no_package_and_no_installer_is_files() -> None:
+    output = (RECORDINGS / "machine-of-the-roles-debian12.txt").read_text(encoding="utf-8")
+    before, _, after = output.partition("@nvidia-packages\n")
+    bare = f"{before}@nvidia-packages\n{after[after.index('@cuda-toolkits') :]}"
+    assert parse("gpu1", bare, CONTROLLER_TIME).machine.driver_origin == "files"
+    gone = "\n".join(line for line in bare.splitlines() if not line.startswith("/usr/lib/x86_64-linux-gnu/"))
+    assert parse("gpu1", gone, CONTROLLER_TIME).machine.driver_origin == "none"

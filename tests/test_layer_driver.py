@@ -229,7 +229,14 @@ def test_a_driver_that_others_made_is_not_replaced_but_told_how() -> None:
     found = decided(working("535.309.01", driver_origin=DriverOrigin.RUNFILE))
     left(found)
     assert found.outlook.remedy == "sudo nvidia-uninstall; then here: inhouse up --limit imagined"
+    assert "no package owns" in decided(working("535.1", driver_origin=DriverOrigin.FILES)).outlook.remedy
     assert "which others made" in decided(working("535.1", driver_origin=DriverOrigin.OTHER)).outlook.remedy
+
+
+def test_others_newer_libraries_need_no_more_than_a_restart() -> None:
+    found = broken(DriverState.CANNOT_TALK, module_version="580.173", library_version="580.178")
+    facts = replace(found, machine=MachineFacts(driver_origin=DriverOrigin.RUNFILE))
+    assert decided(facts).outlook.remedy.startswith("sudo systemctl reboot; then here: inhouse up")
 
 
 RECORD = (RoleRecord(ROLE),)
@@ -265,6 +272,14 @@ def test_a_new_kernel_without_a_module_is_served_before_it_boots() -> None:
         "no module yet for kernel 6.1.0-42-amd64, which the next restart boots",
     )
     left(decided(working("595.91.07", kernels=kernels)))
+
+
+def test_what_the_role_installed_and_is_good_enough_stays_and_is_mended() -> None:
+    found = broken(DriverState.CANNOT_TALK, module_version="580.173", library_version="580.178")
+    ours = replace(found, machine=MachineFacts(driver_origin=DriverOrigin.NVIDIA, records=RECORD))
+    reason = decided(ours).part.reasons[0]
+    assert reason.startswith("nvidia_driver: driver 580.178 stays, and its module is seen to (module 580.173 and")
+    assert "branch 595" in decided(replace(ours, machine=MachineFacts())).part.reasons[0]
 
 
 def test_a_held_driver_moves_only_when_told() -> None:

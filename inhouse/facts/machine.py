@@ -24,7 +24,9 @@ class DriverOrigin(StrEnum):
     DISTRIBUTION = "distribution"
     NVIDIA = "nvidia"
     RUNFILE = "runfile"
-    """NVIDIA's installer (.run): no package manager knows of it."""
+    """NVIDIA's installer (.run): no package manager knows of it, nvidia-uninstall removes it."""
+    FILES = "files"
+    """Libraries that belong to no package, and nothing that would remove them."""
     OTHER = "other"
     """Packages of somebody else."""
 
@@ -145,7 +147,9 @@ def _origin(sections: Sections) -> DriverOrigin:
                 return DriverOrigin.NVIDIA
             ours = any(word in by for word in _BY_DISTRIBUTION)
             return DriverOrigin.DISTRIBUTION if ours else DriverOrigin.OTHER
-    return DriverOrigin.RUNFILE if sections["boot"].value("nvidia-uninstall") else DriverOrigin.NONE
+    if sections["boot"].value("nvidia-uninstall"):
+        return DriverOrigin.RUNFILE
+    return DriverOrigin.FILES if sections["nvidia-libraries"].lines else DriverOrigin.NONE
 
 
 def _toolkits(sections: Sections) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ _ORIGINS = {
     DriverOrigin.DISTRIBUTION: "the distribution's packages",
     DriverOrigin.NVIDIA: "NVIDIA's repository",
     DriverOrigin.RUNFILE: "NVIDIA's installer (.run)",
+    DriverOrigin.FILES: "files of no package",
     DriverOrigin.OTHER: "packages of somebody else",
 }
 

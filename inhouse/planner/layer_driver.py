@@ -13,9 +13,12 @@ from inhouse.planner.part import Part
 from inhouse.role_variables import RoleVariables
 
 ROLE = "nvidia_driver"
-_UNPACKAGED = "sudo nvidia-uninstall"
-_ASK_WHO = frozenset({DriverOrigin.RUNFILE, DriverOrigin.OTHER})
-"""Drivers that the role replaces for nobody."""
+_AWAY = {
+    DriverOrigin.RUNFILE: "sudo nvidia-uninstall",
+    DriverOrigin.FILES: "ldconfig -p | grep -E 'libcuda|libnvidia', and remove these files, which no package owns",
+    DriverOrigin.OTHER: "dpkg -l '*nvidia*', and remove these packages, which others made",
+}
+"""How drivers go that the role replaces for nobody."""
 
 
 NOTHING_TO_DO = Part(ROLE)
@@ -57,9 +60,10 @@ def _presence(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> Driver
     now = _difference(facts, stated, wanted)
     if now is None:
         return DriverPart(Part(ROLE, variables, reasons=notes), AS_IS, wanted)
-    if remedy := _hindrance(facts, stated):
+    if remedy := _hindrance(facts, stated, wanted):
         return DriverPart(Part(ROLE, variables, reasons=notes), Outlook(remedy=remedy), wanted)
-    said = f"{ROLE}: {in_words(wanted, facts)} ({now}){_restart(facts, stated)}."
+    what = _kept(facts, stated, wanted) or in_words(wanted, facts)
+    said = f"{ROLE}: {what} ({now}){_restart(facts, stated)}."
     warnings = tuple(_warnings(facts, wanted))
     return DriverPart(Part(ROLE, variables, True, (said, *notes), warnings), Outlook(mended=True), wanted)
 
@@ -84,6 +88,14 @@ def _difference(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> str 
         case DriverState.CANNOT_TALK:
             return _broken(facts, wanted)
     return None
+
+
+def _kept(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> str:
+    """What the role installed before stays if it is good enough, whatever is wrong with it; "" otherwise."""
+    there = facts.nvidia.library_version
+    if there is None or facts.machine.record(ROLE) is None or stated.get("nvidia_driver_upgrade"):
+        return ""
+    return "" if _not_good_enough(there, wanted) else f"driver {there} stays, and its module is seen to"
 
 
 def _not_good_enough(found: str, wanted: Wanted) -> str | None:
@@ -123,14 +135,14 @@ def _broken(facts: HostFacts, wanted: Wanted) -> str | None:
     return _not_good_enough(module, wanted)
 
 
-def _hindrance(facts: HostFacts, stated: RoleVariables) -> str:
+def _hindrance(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> str:
     """What a person has to do, because the role must not; "" where nothing hinders it."""
     again = f"inhouse up --limit {facts.host}"
     record = facts.machine.record(ROLE)
-    if facts.machine.driver_origin in _ASK_WHO:
-        runfile = facts.machine.driver_origin is DriverOrigin.RUNFILE
-        away = _UNPACKAGED if runfile else "dpkg -l '*nvidia*', and remove these packages, which others made"
-        return f"{away}; then here: {again}"
+    if away := _AWAY.get(facts.machine.driver_origin or DriverOrigin.NONE):
+        module, library = facts.nvidia.module_version, facts.nvidia.library_version
+        stale = module and library and module != library and not _not_good_enough(library, wanted)
+        return f"{'sudo systemctl reboot' if stale else away}; then here: {again}"
     if record and record.reboot_needed and stated.get("nvidia_driver_reboot") != "if_needed":
         return f"sudo systemctl reboot; then here: {again} (nvidia_driver_reboot: if_needed would restart the host)"
     return ""
