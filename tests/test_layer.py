@@ -115,6 +115,7 @@ def test_no_toolkit_unless_wanted_and_none_twice() -> None:
         (bare(PASCAL), {"cuda_toolkit_versions": ("13.0",)}, "13.0, but GTX 1080 and the driver need 12.9 or older"),
         (bare(BLACKWELL), {"cuda_toolkit_versions": ("12.4",)}, "12.4, but RTX 5090 and the driver need 12.8 or newer"),
         (bare(GB300), {"cuda_toolkit_versions": ("12.8",)}, "12.9 or newer"),
+        (parse("ram 32"), {"cuda_toolkit_versions": ("newest",)}, 'has newest, but versions such as "12.9" are needed'),
         (bare(ADA), {"cuda_toolkit_versions": ("12.9",), "cuda_toolkit_default": "13.0"}, "is not among"),
     ],
 )  # fmt: skip

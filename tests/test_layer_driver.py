@@ -225,6 +225,11 @@ def test_a_driver_that_is_not_good_enough_is_replaced() -> None:
     ran(decided(working("550.163.01", "gtx-1080")), "550.163.01 now, 570 or newer is needed")
 
 
+def test_a_driver_that_does_not_tell_its_version_is_left_alone() -> None:
+    facts = working("")
+    left(decided(replace(facts, nvidia=replace(facts.nvidia, library_version=None))))
+
+
 def test_a_driver_that_others_made_is_not_replaced_but_told_how() -> None:
     found = decided(working("535.309.01", driver_origin=DriverOrigin.RUNFILE))
     left(found)

@@ -80,7 +80,9 @@ def _difference(facts: HostFacts, stated: RoleVariables, wanted: Wanted) -> str 
     """What is not as wanted, in words; None where the role has nothing to do, or could not help."""
     match facts.nvidia.state:
         case DriverState.WORKING:
-            found = facts.nvidia.gpus[0].driver_version
+            found = facts.nvidia.gpus[0].driver_version or facts.nvidia.library_version or ""
+            if not version(found):
+                return None
             return _not_good_enough(found, wanted) or _aging(facts, stated, found)
         case DriverState.NO_DRIVER:
             nouveau = any(d.kernel_driver == "nouveau" for d in driver.usable(facts))

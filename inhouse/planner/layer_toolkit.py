@@ -132,6 +132,8 @@ def _refused(facts: HostFacts, stated: RoleVariables, limits: Limits) -> Iterato
 def _about(facts: HostFacts, limits: Limits) -> str:
     low = f" {limits.oldest} or newer" if limits.oldest else ""
     high = f" {limits.newest} or older" if limits.newest else ""
+    if not low and not high:
+        return 'versions such as "12.9" are needed'
     return f"{names(facts)} and the driver need{low}{' and' if low and high else ''}{high}"
 
 
