@@ -17,7 +17,8 @@ testinfra_hosts = ["ansible://upgraded"]
 
 def said(host: Host, script: str) -> list[str]:
     with host.sudo():
-        return host.check_output((SCENARIO / script).read_text()).splitlines()
+        printed: str = host.check_output((SCENARIO / script).read_text())
+    return printed.splitlines()
 
 
 def test_a_person_signs_in_as_before_and_finds_their_chat() -> None:
