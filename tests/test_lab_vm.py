@@ -20,10 +20,11 @@ def machine(folder: Path, secure_boot: bool = False) -> vm.Machine:
     return vm.Machine(folder, Endpoint("127.0.1.9", 2222), secure_boot)
 
 
-def test_its_only_network_is_ssh_on_its_loopback_address(tmp_path: Path) -> None:
+def test_its_only_network_is_the_ports_of_its_loopback_address(tmp_path: Path) -> None:
     words = vm.command(machine(tmp_path))
     assert [words[at + 1] for at, word in enumerate(words) if word == "-netdev"] == [
-        "user,id=net,restrict=on,hostfwd=tcp:127.0.1.9:2222-:22"
+        "user,id=net,restrict=on,hostfwd=tcp:127.0.1.9:2222-:22,"
+        "hostfwd=tcp:127.0.1.9:80-:80,hostfwd=tcp:127.0.1.9:443-:443"
     ]
     assert "-nic" not in words
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import stamina
 
 from inhouse.errors import LabError
-from inhouse.lab.network import SSH_PORT, Endpoint
+from inhouse.lab.network import Endpoint
 from inhouse.lab.ssh import USER, ClientFiles
 from inhouse.lab.vm_image import FIRMWARE
 
@@ -81,7 +81,10 @@ def command(machine: Machine) -> list[str]:
     code = FIRMWARE / ("OVMF_CODE_4M.ms.fd" if machine.secure_boot else "OVMF_CODE_4M.fd")
     # The firmware keeps its keys from the system by system management mode.
     guarded = ["-global", "driver=cfi.pflash01,property=secure,value=on"] if machine.secure_boot else []
-    forward = f"hostfwd=tcp:{machine.endpoint.address}:{machine.endpoint.ssh_port}-:{SSH_PORT}"
+    forwards = ",".join(
+        f"hostfwd=tcp:{address}:{port}-:{inside.removesuffix('/tcp')}"
+        for inside, (address, port) in machine.endpoint.published.items()
+    )
     return [
         PROGRAM,
         *("-name", machine.name),
@@ -92,7 +95,7 @@ def command(machine: Machine) -> list[str]:
         *("-drive", f"if=pflash,unit=1,format=raw,file={machine.variables}"),
         # Nobody needs the disk after this machine's power fails.
         *("-drive", f"if=virtio,format=qcow2,cache=unsafe,discard=unmap,file={machine.disk}"),
-        *("-netdev", f"user,id=net,restrict=on,{forward}", "-device", "virtio-net-pci,netdev=net"),
+        *("-netdev", f"user,id=net,restrict=on,{forwards}", "-device", "virtio-net-pci,netdev=net"),
         *("-device", "virtio-rng-pci"),
         *("-fw_cfg", f"name={GUEST_FILES},file={machine.files}"),
         *("-display", "none", "-vga", "none", "-monitor", "none"),
