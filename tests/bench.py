@@ -14,21 +14,30 @@ from time import process_time
 
 from inhouse.catalogue.gpus import Gpu, gpus
 from inhouse.facts.model import HostFacts
+from inhouse.lab import profiles
 from inhouse.planner.choose import make_plan
 from inhouse.planner.hardware import imagined_host, parse
 
 SEED = 20261125
 SIZES = (1000, 2000, 5000, 10_000)
 KINDS = 200
-ONE_PLAN = """
+RUNS = 5
+"""Fresh processes for one figure, the least of which counts: others use the machine too."""
+FIRST_PLAN = """
+import sys, timeit
 from time import process_time
+from inhouse.catalogue import drivers, gpus, models, releases
 from inhouse.planner.choose import make_plan
-from inhouse.planner.hardware import imagined_host, parse
-host, facts = imagined_host(), parse({hardware!r})
-{warm_up}
+from tests.hosts_to_plan import host, lab_facts
+drivers.drivers(), gpus.gpus(), models.models(), releases.releases()
+one, facts = host(), lab_facts(sys.argv[1])
 start = process_time()
-make_plan(host, facts)
-print((process_time() - start) * 1000)
+make_plan(one, facts)
+first = process_time()
+make_plan(one, facts)
+second = process_time()
+additions = timeit.repeat("for i in range(50_000): s += i", "s = 0", number=1, repeat=5, timer=process_time)
+print((first - start) * 1000, (second - first) * 1000, min(additions) / 50_000 * 1e9)
 """
 
 
@@ -78,13 +87,12 @@ def seconds(fleet: Sequence[HostFacts]) -> float:
     return process_time() - start
 
 
-def _one_plan(hardware: str, warm_up: str) -> float:
-    """Milliseconds of one plan in a process of its own."""
-    script = ONE_PLAN.format(hardware=hardware, warm_up=warm_up)
-    return min(
-        float(subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout)
-        for _ in range(3)
-    )
+def first_plan(profile: str) -> tuple[float, float, float]:
+    """Milliseconds of the first and the second plan of a process, the catalogue being read; ns of one addition."""
+    command = [sys.executable, "-c", FIRST_PLAN, profile]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(RUNS)]
+    first, second, addition = (min(column) for column in zip(*(map(float, run.split()) for run in runs), strict=True))
+    return first, second, addition
 
 
 def say(text: str) -> None:
@@ -95,13 +103,9 @@ def say(text: str) -> None:
 
 def main() -> None:
     """Print every figure."""
-    read_catalogue = (
-        "from inhouse.catalogue import gpus, models, releases; gpus.gpus(), models.models(), releases.releases()"
-    )
-    for hardware in ("rtx-4090, ram 64", "ram 16, cpu 4", "rtx-3090 x4, ram 128"):
-        first = _one_plan(hardware, read_catalogue)
-        second = _one_plan(hardware, "make_plan(host, facts)")
-        say(f"one plan, {hardware}: {first:.1f} ms the first, {second:.1f} ms the next (catalogue read before)")
+    for profile in profiles.names():
+        first, second, addition = first_plan(profile)
+        say(f"{profile}: {first:.1f} ms the first plan, {second:.1f} ms the next; {addition:.0f} ns an addition")
     for name, fleet in (("mixed", mixed), ("all different", different)):
         for number in SIZES:
             took = seconds(fleet(number))

@@ -191,3 +191,9 @@ def used() -> float:
     """Seconds of the processor that child processes took so far."""
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)
     return spent.ru_utime + spent.ru_stime
+
+
+@pytest.mark.parametrize("text", ["", "  ", ",", " , ,"])
+def test_a_line_that_names_nothing_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(PlanError, match="No hardware is named"):
+        parse(text)

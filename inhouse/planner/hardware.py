@@ -100,6 +100,8 @@ def read(text: str) -> Wanted:
     Raises:
         PlanError: a part is not understood.
     """
+    if not text.strip(" ,"):
+        raise PlanError(f"No hardware is named. {EXAMPLE}")
     numbers: dict[str, int] = {}
     cards: list[Gpu] = []
     for part in (p.strip() for p in text.split(",")):
