@@ -1,7 +1,7 @@
 """How much memory a model takes: pure arithmetic, MiB in and out.
 
 Two estimators live side by side, as they do in Ollama. `estimate` follows llama.cpp, which decides how many layers go
-to the GPU; `predicted` follows Ollama's own cruder rule, which decides between one GPU and all of them, and `batch`.
+to the GPU; `predicted` follows Ollama's own cruder rule, which decides between one GPU and all of them.
 docs/memory.md explains every formula and gives its source; docs/oracle.md compares them with the engine.
 """
 
@@ -39,9 +39,6 @@ _STATE_BYTES = 4
 _CELLS_PER_PAGE = 256
 _TOKEN_BYTES, _PIECE_BYTES = 45, 25
 """A token in a file's metadata: its text, its type, and its share of the merges, which sentence pieces lack."""
-_BATCHES = (2048, 1024, 512)
-_ENOUGH = {2048: (0.60, 2048), 1024: (0.75, 768), 512: (1.0, 0)}
-"""For each batch the most that the prediction may be of what is available, and the MiB it wants beside it."""
 
 
 class Described(Protocol):
@@ -160,10 +157,6 @@ class Memory(NamedTuple):
         in_layers = self.weights - self.embedding + self.kv_cache + self.recurrent
         return self.fixed + share * in_layers, self.beside_gpu + (1 - share) * in_layers
 
-    def experts_in_ram(self) -> tuple[float, float]:
-        """On the GPU and in RAM, when every expert stays in RAM and everything else is on the GPU."""
-        return self.gpu - self.experts, self.beside_gpu + self.experts
-
 
 def estimate(model: Described, use: Use, gpus: int = 1, parts: Parts | None = None) -> Memory:
     """Estimate the memory of a model.
@@ -260,29 +253,6 @@ def first_batch(model: Described, context: int, slots: int) -> int:
         return min(2048, context)
     tokens = context * slots
     return 2048 if tokens > 32768 else 1024 if tokens > 4096 else 512
-
-
-def batch(model: Described, use: Use, available: float, smallest_gpu: float | None = None) -> int:
-    """The batch Ollama ends at.
-
-    Args:
-        model: a row of the catalogue, or a file's header.
-        use: a batch set in it is taken as it is.
-        available: free memory of the GPUs that were chosen, or of the host without one. MiB.
-        smallest_gpu: memory of the smallest CUDA GPU, if there is one. MiB.
-    """
-    context, slots = min(use.context_length, model.context_trained), _slots(model, use)
-    first = use.batch or first_batch(model, context, slots)
-    if use.batch or "embedding" in model.purposes:
-        return first
-    if not use.flash_attention and smallest_gpu is not None:
-        return 256 if context * slots > 4096 and smallest_gpu <= 8192 else 512
-    wanted, limit = predicted(model, context, slots), SINGLE_GPU_SHARE * available
-    for size in _BATCHES:
-        share, beside = _ENOUGH[size]
-        if size <= first and wanted <= min(limit, share * available) and beside <= limit - wanted:
-            return size
-    return _BATCHES[-1]
 
 
 def predicted(model: Described, context_length: int, parallel: int) -> float:
