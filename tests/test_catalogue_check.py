@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from inhouse.catalogue import check, commands, models
-from inhouse.errors import UnreachableError
+from inhouse.errors import PlanError, UnreachableError
 
 RECORDINGS = Path(__file__).parent / "recordings"
 Answers = dict[str, Any]
@@ -155,6 +155,12 @@ def test_a_server_is_asked_for_what_it_lists() -> None:
 
 def refuse(_: httpx.Request) -> httpx.Response:
     raise httpx.ConnectError("connection refused")
+
+
+@pytest.mark.parametrize("url", ["", "foo", "127.0.0.1:11434", "http://", "ftp://gpu1"])
+def test_what_is_no_url_is_said(url: str) -> None:
+    with pytest.raises(PlanError, match="is no address of an Ollama: write it as http://127"):
+        check.check(url)
 
 
 @pytest.mark.parametrize(

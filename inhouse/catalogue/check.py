@@ -1,5 +1,6 @@
 """Compares the catalogue with what a running Ollama says of the models it has."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,7 +9,7 @@ import httpx
 
 from inhouse.catalogue import models
 from inhouse.catalogue.models import Architecture, Model
-from inhouse.errors import UnreachableError
+from inhouse.errors import PlanError, UnreachableError
 
 SAME_MIB = 1.0
 """Sizes within this are the same: rows are whole MiB, and some leave out layers of a few kB."""
@@ -95,8 +96,11 @@ def check(url: str, transport: httpx.BaseTransport | None = None) -> Report:
     """Ask an Ollama for every installed model that the catalogue knows, and compare.
 
     Raises:
+        PlanError: that is no URL.
         UnreachableError: nothing answers there as Ollama does.
     """
+    if not re.match(r"https?://[^/]", url):
+        raise PlanError(f'"{url}" is no address of an Ollama: write it as {EXAMPLE}.')
     with httpx.Client(base_url=url, timeout=TIMEOUT_S, trust_env=False, transport=transport) as client:
         return compare(_ask(client, "GET", "/api/tags"), lambda name: _ask(client, "POST", "/api/show", model=name))
 
@@ -180,4 +184,5 @@ def _ask(client: httpx.Client, method: str, path: str, **body: str) -> Answer:
     return answer
 
 
+EXAMPLE = "http://127.0.0.1:11434"
 _TRY = "Start it (sudo systemctl start ollama), or name another one: inhouse catalogue check --url URL"
