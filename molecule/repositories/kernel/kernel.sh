@@ -30,6 +30,10 @@ chmod 755 "$tree"
 mkdir -p "$tree/boot" "$tree/lib/modules/$kernel"
 echo "no kernel: see $0" >"$tree/boot/vmlinuz-$kernel"
 touch "$tree/lib/modules/$kernel/modules.order" "$tree/lib/modules/$kernel/modules.builtin"
+# DKMS leaves it to the kernel's package to list modules first.
+mkdir "$tree/DEBIAN"
+printf '#!/bin/sh\ndepmod %s 2>/dev/null\n' "$kernel" >"$tree/DEBIAN/postinst"
+chmod 755 "$tree/DEBIAN/postinst"
 package "linux-image-$kernel" 'kmod' "$tree"
 
 tree=$(mktemp -d)
