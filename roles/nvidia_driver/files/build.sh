@@ -4,9 +4,11 @@
 set -u
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 kernel=$1 version=$2
+# As in look.sh.
+names='nvidia-current-open nvidia-current nvidia'
 
 there() {
-    for name in nvidia-current nvidia; do
+    for name in $names; do
         [ "$(modinfo -k "$kernel" -F version "$name" 2>/dev/null)" != "$version" ] || return 0
     done
     return 1

@@ -22,6 +22,8 @@
 set -u
 export LC_ALL=C PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 repository=$1
+# Names of the module's file: Debian's open module, Debian's proprietary one, NVIDIA's. Loaded it is called nvidia always.
+names='nvidia-current-open nvidia-current nvidia'
 
 quoted() {
     printf '"%s"' "$(printf '%s' "$1" | tr '\n\t' '  ' | sed 's/\\/\\\\/g; s/"/\\"/g')"
@@ -128,7 +130,7 @@ flavour() {
 
 modules() {
     for kernel in $1; do
-        for name in nvidia-current nvidia; do
+        for name in $names; do
             version=$(modinfo -k "$kernel" -F version "$name" 2>/dev/null) && echo "$kernel $version" && break
         done
     done
@@ -137,7 +139,7 @@ modules() {
 # Needs the lines of modules().
 unsigned() {
     while read -r kernel _; do
-        for name in nvidia-current nvidia; do
+        for name in $names; do
             signer=$(modinfo -k "$kernel" -F sig_id "$name" 2>/dev/null) || continue
             [ -n "$signer" ] || echo "$kernel"
             break
