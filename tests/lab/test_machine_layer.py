@@ -81,8 +81,10 @@ class Site:
     @contextmanager
     def locked(self, host: str) -> Iterator[None]:
         """Another program holds apt's lock."""
-        hold = f"import fcntl, time; fcntl.lockf(open('{LOCK}', 'w'), fcntl.LOCK_EX); time.sleep(3600)"
+        hold = f"import fcntl, signal; file = open('{LOCK}', 'w'); fcntl.lockf(file, fcntl.LOCK_EX); signal.pause()"
         self.lab.run(host, f'systemd-run --unit lab-lock python3 -c "{hold}"')
+        refused = "apt-get -qq -o DPkg::Lock::Timeout=0 check 2>&1 | grep -q 'Could not get lock'"
+        self.lab.run(host, f'timeout 60 sh -c "until {refused}; do sleep 0.2; done"')
         try:
             yield
         finally:
@@ -113,6 +115,9 @@ def site(lab: LabHandle, tmp_path_factory: pytest.TempPathFactory) -> Site:
     common = {"container_engine": True, "container_engine_gpu": False, "open_webui": False}
     small = {"models": ["smollm2:135m"], "context_length": 2048, "container_engine_apt_lock_timeout": 5}
     (folder / "group_vars" / "all" / "site.yml").write_text(yaml.safe_dump(common | small))
+    # A lab host's /proc/sys is read-only, where Docker 26 would switch IPv6 off.
+    drop_in, setting = "/etc/systemd/system/docker.service.d", "Environment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1"
+    lab.run(SECOND, f"mkdir -p {drop_in} && printf '[Service]\\n{setting}\\n' >{drop_in}/lab.conf")
     return Site(lab, folder)
 
 
