@@ -38,7 +38,7 @@ PACKAGES = (
     *("initramfs-tools", "kmod", "udev", "dkms", "gcc", "make", "libc6-dev", "mokutil", "openssl"),
     "apt-utils",
 )
-KEPT = ("dkms", "gpg", "gpg-agent")
+KEPT = ("dkms",)
 """Packages that the repository on the disk has beside the newer kernel."""
 BOOT_PACKAGES = ("shim-signed", "grub-efi-amd64-signed")
 """Taken apart for the programs that Microsoft and Debian signed; their scripts would look for a running machine."""
