@@ -8,7 +8,11 @@ def test_packages_of_the_role_are_gone_and_all_that_came_along(host: Host) -> No
     installed = host.check_output("dpkg-query --show --showformat '${db:Status-Abbrev}${Package}\\n'").splitlines()
     names = {line[3:] for line in installed if line.startswith("ii")}
     assert "clang-14" in names or host.system_info.codename == "trixie"
-    assert not {name for name in names if name.startswith(("nvidia", "cuda", "libcu", "libnv", "g++"))}
+    assert not {
+        name
+        for name in names
+        if name.startswith(("nvidia", "cuda", "libcuda", "libcublas", "libcusolver", "libnv", "g++"))
+    }
 
 
 @pytest.mark.parametrize(
