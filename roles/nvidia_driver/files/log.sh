@@ -1,6 +1,9 @@
 #!/bin/sh
-# The end of the compiler's log of the last module that DKMS tried to make for NVIDIA's driver; nothing where there is none.
+# What the compiler has to say of the last module that DKMS tried to make for NVIDIA's driver; nothing where there is no log.
 find /var/lib/dkms -path '*nvidia*' -name make.log -exec ls -t {} + 2>/dev/null | head -n 1 | while IFS= read -r log; do
-    echo "$log ends with:"
-    tail -n 25 "$log"
+    echo "$log says:"
+    grep -iE '(error:|fatal error|not found|no such file|warning: the compiler)' "$log" | head -n 5 | cut -c 1-300
+    echo 'and ends with:'
+    # Commands of the compiler are pages long and say nothing.
+    grep -vE '^( *#|  *(x86_64|aarch64)-linux-gnu-)' "$log" | tail -n 10 | cut -c 1-300
 done
