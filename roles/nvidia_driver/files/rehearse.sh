@@ -173,7 +173,12 @@ done
 if [ -z "$chosen" ]; then
     echo "$first_missing" | list missing
     say elsewhere "${first_elsewhere%, }"
-    numbers 'nvidia-headless-no-dkms-\([0-9]*\).*' | list branches
+    # Those whose packages lead to another branch are none.
+    for number in $(numbers 'nvidia-headless-no-dkms-\([0-9]*\).*'); do
+        for kind in '' -open -server -server-open; do
+            [ "$(branch_of "$(candidate "nvidia-headless-no-dkms-$number$kind")")" != "$number" ] || echo "$number"
+        done
+    done | sort -u | list branches
     exit 0
 fi
 
