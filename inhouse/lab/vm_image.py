@@ -1,7 +1,7 @@
 """Disks that virtual lab hosts start from: a root file system of Debian's packages with a kernel and a boot loader.
 
 The disk is one for UEFI firmware, with Debian's signed boot loaders, so one image serves hosts with Secure Boot and
-without.
+without. It boots the kernel that was installed last, as Debian's own link `/vmlinuz` names it.
 """
 
 import os
