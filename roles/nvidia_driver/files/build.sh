@@ -24,6 +24,8 @@ there || for module in $(dkms status | sed -n 's|^\(nvidia[^/, ]*\)[/,] *\([^,: 
     said="$said
 $(dkms install --force "$module" -k "$kernel" 2>&1)"
 done
+# DKMS leaves the list of modules alone where it is gone.
+there || depmod "$kernel"
 there && exit 0
 echo "$said" | tail -n 5
 exit 1
