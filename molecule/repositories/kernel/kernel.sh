@@ -30,7 +30,9 @@ chmod 755 "$tree"
 mkdir -p "$tree/boot" "$tree/lib/modules/$kernel"
 echo "no kernel: see $0" >"$tree/boot/vmlinuz-$kernel"
 touch "$tree/lib/modules/$kernel/modules.order" "$tree/lib/modules/$kernel/modules.builtin"
-# DKMS leaves it to the kernel's package to list modules first.
+# DKMS leaves it to the kernel's package to list modules first, and takes a kernel without any for one that is gone.
+mkdir "$tree/lib/modules/$kernel/kernel"
+cp /bin/true "$tree/lib/modules/$kernel/kernel/stand-in.ko"
 mkdir "$tree/DEBIAN"
 printf '#!/bin/sh\ndepmod %s 2>/dev/null\n' "$kernel" >"$tree/DEBIAN/postinst"
 chmod 755 "$tree/DEBIAN/postinst"
