@@ -5,8 +5,6 @@ import json
 import pytest
 from testinfra.host import Host
 
-testinfra_hosts = ["ansible://trixie"]
-
 MODULES = (
     "nvidia-current",
     "nvidia-current-modeset",
@@ -25,7 +23,7 @@ def kernel(host: Host) -> str:
 
 @pytest.fixture
 def version(host: Host) -> str:
-    """Of the driver that is installed: 550.163.01 of 550.163.01-2."""
+    """Of the driver that is installed: 535.261.03 of 535.261.03-1."""
     return host.package("libcuda1").version.rpartition("-")[0]
 
 
