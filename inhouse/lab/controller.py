@@ -105,7 +105,7 @@ def stop() -> bool:
 
 
 def stop_unless_used() -> bool:
-    """Ends the daemon that `start` started; True when there was one. Where hosts of a lab are there, it goes with them."""
+    """Ends the daemon that `start` started; True when there was one. Hosts of a lab that are left end it as they go."""
     answer = _connect()
     if isinstance(answer, docker.DockerClient) and answer.containers.list(all=True, filters={"label": LAB_LABEL}):
         _for_labs_only().touch()
