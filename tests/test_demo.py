@@ -84,7 +84,8 @@ def test_the_password_is_shown_once_with_a_link_that_works_without_dns(
     )
     plans = {"gpu1": a_plan("gpu1", address="127.0.1.9")}
     deployed = {"gpu1": DeployResult(host="gpu1", status="changed", changes=("A",))}
-    shown = demo.how_to_go_on(inventory, Outcome(Survey(inventory, {}, plans, {}), deployed, {"gpu1": smoke})).plain
+    outcome = Outcome(Survey(inventory, {}, plans, {}), deployed=deployed, smoke={"gpu1": smoke})
+    shown = demo.how_to_go_on(inventory, outcome).plain
     assert inventory.secrets is not None
     assert shown.count(inventory.secrets.open_webui_admin_password.get_secret_value()) == 1
     assert "https://127.0.1.9/" in shown

@@ -18,13 +18,13 @@ MODULES = (
 def kernel(host: Host) -> str:
     """The one that boots next."""
     with host.sudo():
-        return host.check_output("ls /boot/vmlinuz-*-cloud-amd64").removeprefix("/boot/vmlinuz-")
+        return str(host.check_output("ls /boot/vmlinuz-*-cloud-amd64")).removeprefix("/boot/vmlinuz-")
 
 
 @pytest.fixture
 def version(host: Host) -> str:
     """Of the driver that is installed: 535.261.03 of 535.261.03-1."""
-    return host.package("libcuda1").version.rpartition("-")[0]
+    return str(host.package("libcuda1").version).rpartition("-")[0]
 
 
 @pytest.mark.parametrize("module", MODULES)
