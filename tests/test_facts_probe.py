@@ -175,8 +175,9 @@ exit 1"""
 """As dpkg-query answers: with status 1, since one of the names it was asked for is not known."""
 
 
+@pytest.mark.parametrize("module", ["nvidia", "nvidia-current", "nvidia-current-open"])
 @pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
-def test_what_roles_start_from_is_found_without_root(shell: list[str], tmp_path: Path) -> None:
+def test_what_roles_start_from_is_found_without_root(shell: list[str], module: str, tmp_path: Path) -> None:
     script = PROBE
     for place in ("/boot/", "/lib/modules/", "/usr/local/cuda-", "/var/lib/inhouse/", "/sys/bus/pci/devices/"):
         script = script.replace(place, f"{tmp_path}{place}")
@@ -188,7 +189,7 @@ def test_what_roles_start_from_is_found_without_root(shell: list[str], tmp_path:
     made(tmp_path / "var/lib/inhouse/roles/cuda_toolkit.json", '{\n "variables": {"cuda_toolkit_path": true}\n}\n')
     made(tmp_path / "sys/bus/pci/devices/0000:07:00.0/vendor", "0x10de\n")
     made(tmp_path / "sys/bus/pci/devices/0000:07:00.0/class", "0x068000\n")
-    modinfo = 'case "$*" in "-k 6.1.0-9 -F version nvidia-current") echo 595.91.07 ;; *) exit 1 ;; esac'
+    modinfo = f'case "$*" in "-k 6.1.0-9 -F version {module}") echo 595.91.07 ;; *) exit 1 ;; esac'
     output = run(tmp_path, {"dpkg-query": PACKAGES, "modinfo": modinfo}, shell=shell, script=script)
     found = parse("here", output, time.time()).machine
     assert found.kernels == (Kernel("6.1.0-9", True, "595.91.07"), Kernel("6.1.0-41", False, None))

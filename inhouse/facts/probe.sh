@@ -316,8 +316,11 @@ kernels() {
     done | grep -v rescue | sort -u | while read -r kernel; do
         headers=no
         [ ! -e "/lib/modules/$kernel/build/Makefile" ] || headers=yes
-        # Debian calls the file nvidia-current.
-        module=$(modinfo -k "$kernel" -F version nvidia || modinfo -k "$kernel" -F version nvidia-current)
+        # Debian calls the file nvidia-current, or nvidia-current-open.
+        module=''
+        for name in nvidia nvidia-current nvidia-current-open; do
+            [ -n "$module" ] || module=$(modinfo -k "$kernel" -F version "$name")
+        done
         echo "$kernel headers=$headers module=$module"
     done
 }

@@ -247,7 +247,7 @@ class _Choice:
     def _kernel_too_new(self) -> bool:
         limit = self.system.own_newest_kernel
         kernels = [self.facts.os.kernel, *(kernel.name for kernel in self.facts.machine.kernels)]
-        return limit is not None and any(version(kernel)[:2] > version(limit) for kernel in kernels)
+        return limit is not None and any(version(kernel) > version(limit) for kernel in kernels)
 
     def _nothing(self, asked: Origin | None) -> Impossible:
         """Why no source has one."""
@@ -265,7 +265,9 @@ class _Choice:
             return _refused("nvidia_driver_branch", branch, why, "Leave it out.")
         others = [s.name for s in drivers().systems if s.id in ("debian", "ubuntu") and self._served_by(s)]
         instead = f"Reinstall the host with {', '.join(others[:-1])} or {others[-1]}"
-        kernel = f"Boot {system.name}'s own kernel, or reinstall" if self._kernel_too_new() else "Reinstall"
+        kernel = (
+            f"Keep to kernels up to {system.own_newest_kernel}, or reinstall" if self._kernel_too_new() else "Reinstall"
+        )
         wish = self.cards.last_branch or drivers().production
         repository = f"; or, where a repository of yours has branch {wish}, set nvidia_driver_branch to it"
         return Impossible(f"{why}.", f"{instead.replace('Reinstall', kernel)}{repository}.")
