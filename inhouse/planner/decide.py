@@ -126,10 +126,12 @@ class _Sets:
         It does not if nothing better would fit even without what spreading costs.
         """
         best = self._choose(group[0], best)
-        ideal = float("inf")
-        if len(group) > 1 and len({c.name for c in group[0]}) == 1:
-            ideal = self._without_spreading(group[0], best.selection.key[0])
-        for some in group[1:]:
+        fewer, ideal = group[1:], float("inf")
+        if fewer and len({c.name for c in group[0]}) == 1:
+            floor = best.selection.key[0]
+            fewer = tuple(some for some in fewer if most(*self._measure(some), floor) > floor)
+            ideal = self._without_spreading(group[0], floor) if fewer else floor
+        for some in fewer:
             if best.selection.key[0] >= ideal:
                 break
             best = self._choose(some, best)

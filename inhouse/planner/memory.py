@@ -240,6 +240,16 @@ def _kv_caches(a: Architecture, cells: Sequence[int], slots: int, cache_type: st
     return (elements * BYTES_PER_ELEMENT[cache_type] + drafts * of_one_layer * BYTES_PER_ELEMENT["f16"]) / 2**20
 
 
+def per_token(a: Architecture) -> float:
+    """MiB that a token takes in an f16 cache of the layers without a window: the least that any use adds for it."""
+    elements = sum(
+        kind.layers * kind.heads * (kind.dim + (kind.dim if kind.value_dim is None else kind.value_dim))
+        for kind in a.kv
+        if kind.window is None
+    )
+    return elements * BYTES_PER_ELEMENT["f16"] / 2**20
+
+
 def recurrent(layers: RecurrentLayers, slots: int) -> float:
     """State of recurrent layers: independent of the context, never quantized."""
     convolution = (layers.conv - 1) * (layers.inner + 2 * layers.groups * layers.state)

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from typing import NamedTuple
 
 from inhouse.catalogue.models import Model, Purpose
-from inhouse.planner import speed, worth
+from inhouse.planner import memory, speed, worth
 from inhouse.planner.budget import Budget, Kind, Placement
 from inhouse.planner.kept import PerModel, Row
 from inhouse.planner.loads import Load, loads
@@ -105,26 +105,44 @@ def embedder(model: Model, budget: Budget, use: Use) -> Option:
 @lru_cache(maxsize=512)
 def embedders(allowed: Allowed, use: Use, gpus: int, kind: Kind) -> Row[Option]:
     """The embedding models that may be chosen, that of most worth first, then the smaller."""
-    return Row(_embedders(allowed, _embeddings(use, gpus, kind), kind))
+    return Row(_embedders(allowed, _embeddings(use, gpus, kind), use, kind))
 
 
-def _embedders(allowed: Allowed, table: PerModel[Option], kind: Kind) -> Iterator[Option]:
+def _embedders(allowed: Allowed, table: PerModel[Option], use: Use, kind: Kind) -> Iterator[Option]:
     """These, each worked out when those before it might be worth less."""
-    found: list[tuple[float, int, int, Option]] = []
-    for place, (most, model) in enumerate(_hopes(allowed, kind.gpu)):
+    points = _points(use, kind.gpu)
+    found: list[tuple[float, int, int, Model]] = []
+    for most, place, model in _hopes(allowed, use, kind.gpu):
         while found and -found[0][0] > most:
-            yield heappop(found)[-1]
-        one = table.of(model)
-        heappush(found, (-one.points, model.file_mib, place, one))
+            yield table.of(heappop(found)[-1])
+        heappush(found, (-points.of(model), model.file_mib, place, model))
     while found:
-        yield heappop(found)[-1]
+        yield table.of(heappop(found)[-1])
+
+
+def most_of_embedding(allowed: Allowed, use: Use, kind: Kind) -> float | None:
+    """What no embedding model that may be chosen is worth more than; None if there is none."""
+    hopes = _hopes(allowed, use, kind.gpu)
+    return hopes[0][0] if hopes else None
+
+
+@lru_cache(maxsize=512)
+def _hopes(allowed: Allowed, use: Use, on_gpu: bool) -> list[tuple[float, int, Model]]:
+    """What each embedding model is worth at most, as if it took only its weights and its cache, the most first."""
+    context, scale = use.context_length, memory.BYTES_PER_ELEMENT[use.kv_cache_type] / memory.BYTES_PER_ELEMENT["f16"]
+    hopes = [
+        (most - per_token * scale * min(context, model.context_trained), place, model)
+        for place, (most, per_token, model) in enumerate(_without_cache(allowed, on_gpu))
+    ]
+    hopes.sort(key=lambda hope: (-hope[0], hope[1]))
+    return hopes
 
 
 @lru_cache(maxsize=256)
-def _hopes(allowed: Allowed, on_gpu: bool) -> tuple[tuple[float, Model], ...]:
-    """What each embedding model is worth at most, as if it took nothing but its weights, the most first."""
-    hopes = ((worth.of_embedding(m, _SURE * m.file_mib, on_gpu), m) for m in able("embedding", allowed))
-    return tuple(sorted(hopes, key=lambda pair: -pair[0]))
+def _without_cache(allowed: Allowed, on_gpu: bool) -> list[tuple[float, float, Model]]:
+    """Each embedding model with its points without a cache, and those that a token in its cache takes."""
+    found = ((_SURE * m.file_mib, memory.per_token(m.architecture), m) for m in able("embedding", allowed))
+    return [(worth.of_embedding(m, mib, on_gpu), worth.EMBEDDING_GIB * kv / 1024, m) for mib, kv, m in found]
 
 
 def wholes(needs: Needs, budget: Budget, use: Use) -> PerModel[Option]:
@@ -167,9 +185,19 @@ def _embeddings(use: Use, gpus: int, kind: Kind) -> PerModel[Option]:
         load = loads(use, gpus).of(model)
         if load.use != use:
             return _embeddings(load.use, gpus, kind).of(model)
-        alone = loads(use, 1).of(model)
-        # What it takes alone decides its worth: spreading it over more GPUs must not make it worth less.
-        points = worth.of_embedding(model, alone.gpu + alone.beside if kind.gpu else alone.cpu, kind.gpu)
-        return Option(model, load, kind.whole(load), None, points, True, True)
+        return Option(model, load, kind.whole(load), None, _points(use, kind.gpu).of(model), True, True)
+
+    return PerModel(work_out)
+
+
+@lru_cache(maxsize=256)
+def _points(use: Use, on_gpu: bool) -> PerModel[float]:
+    """What embedding models are worth. What one takes alone decides: more GPUs must not make it worth less."""
+
+    def work_out(model: Model) -> float:
+        load = loads(use, 1).of(model)
+        if load.use != use:
+            return _points(load.use, on_gpu).of(model)
+        return worth.of_embedding(model, load.gpu + load.beside if on_gpu else load.cpu, on_gpu)
 
     return PerModel(work_out)

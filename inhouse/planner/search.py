@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from enum import Enum, auto
 from functools import cached_property
 
 from inhouse.catalogue.models import Model, Purpose
@@ -11,8 +12,8 @@ from inhouse.planner.kept import Row
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs
-from inhouse.planner.options import NOTHING, Option, embedder, embedders, hope, outlines, wholes
-from inhouse.planner.texts import Found, Pins, Search, Texts
+from inhouse.planner.options import NOTHING, Option, embedder, embedders, hope, most_of_embedding, outlines, wholes
+from inhouse.planner.texts import ROUNDED, Found, Pins, Search, Texts
 
 NO_FLOOR = float("-inf")
 
@@ -30,14 +31,14 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     modest = _modest(uses)
     search = Search(needs, budget, texts, "embedding" in purposes, pins)
     at_least = _AtUse(search, modest)
-    bound = at_least.hope - points[modest]
+    bound = (at_least.hope if pins.texts else at_least.rough_hope) - points[modest]
     found: Found | None = None
     for use in sorted(uses, key=lambda use: -points[use]):
         enough = max(found.key[0], floor) if found else floor
         if use is not modest and bound + points[use] > enough and (at := _AtUse(search, use, enough)).hope > enough:
             other = at.best()
             found = other if found is None or other.key > found.key else found
-    if found and at_least.hope < found.key[0]:
+    if found and (bound + points[modest] < found.key[0] or at_least.hope < found.key[0]):
         return found
     other = at_least.best()
     return found if found and found.key > other.key else other
@@ -52,8 +53,10 @@ def bound(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins,
     more = 0.0
     if texts or pins.texts:
         more = max(worth.of_use(use, needs.wants) for use in uses) - worth.of_use(at.use, needs.wants)
-    most = at.bound() + more + 100 * worth.EMBEDDING_PART
-    return most if most <= floor or pins.texts else min(most, at.hope + more)
+    for most in (at.rough_hope + more, at.close_hope + more):
+        if most <= floor:
+            return most
+    return most if pins.texts else min(most, at.hope + more)
 
 
 def _modest(uses: Sequence[Use]) -> Use:
@@ -62,6 +65,17 @@ def _modest(uses: Sequence[Use]) -> Use:
 
 Way = tuple[tuple[Option, ...], float]
 """Embedding models, and what they are worth."""
+
+
+class _Fit(Enum):
+    """Which models a bound counts; those of MAYBE are too many, and need no estimate."""
+
+    WHOLE = auto()
+    """With every layer on the accelerator."""
+    PARTLY = auto()
+    MAYBE = auto()
+    """Those whose file is not too large for that."""
+    MAYBE_PARTLY = auto()
 
 
 class _AtUse:
@@ -75,13 +89,32 @@ class _AtUse:
         self.splits = self.budget.kind.gpu and not self.budget.kind.unified
         self.ways = Row(self._embeddings())
 
+    @property
+    def rough_hope(self) -> float:
+        """More than its best is worth, without an estimate."""
+        return self._hope(self.bound(_Fit.MAYBE_PARTLY), self.bound(_Fit.MAYBE) if self.splits else NO_FLOOR)
+
+    @property
+    def close_hope(self) -> float:
+        """The same by estimates, as few as that takes."""
+        return self._hope(self.bound(_Fit.PARTLY), self.bound(_Fit.WHOLE) if self.splits else NO_FLOOR)
+
+    def _hope(self, partly: float, whole: float) -> float:
+        """More than can be made of these worths of texts: one that lies partly in RAM takes turns with embeddings."""
+        if self.search.pins.embeddings:
+            return partly + ROUNDED
+        most = most_of_embedding(self.needs.allowed, self.use, self.budget.kind) if self.search.embeds else None
+        if most is None:
+            return partly + ROUNDED
+        return (max(whole, partly - worth.EMBEDDING_TURNS) if self.splits else partly) + most + ROUNDED
+
     @cached_property
     def hope(self) -> float:
         """More than its best is worth: as if the best embedding model took nothing from the best text."""
         best = next((points for _, points in self.ways), None)
         if best is None:
             return self.alone.key[0]
-        in_turns = self.bound(rough=True) if self.splits else NO_FLOOR
+        in_turns = self.bound(_Fit.MAYBE_PARTLY) if self.splits else NO_FLOOR
         return max(self.whole.key[0], in_turns - worth.EMBEDDING_TURNS) + best
 
     @cached_property
@@ -126,9 +159,9 @@ class _AtUse:
     def _in_turns(self, found: Found) -> Found:
         """That, or the best where embedding models take turns with the others, of which a part may lie in RAM then."""
         best = next(points for _, points in self.ways) - worth.EMBEDDING_TURNS
-        if self.splits and self.bound(rough=True) + best <= max(found.key[0], self.floor):
+        if self.splits and self.bound(_Fit.MAYBE_PARTLY) + best <= max(found.key[0], self.floor):
             return found
-        most = self.bound() if self.splits else self.whole.key[0]
+        most = self.bound(_Fit.PARTLY) if self.splits else self.whole.key[0]
         for embeddings, points in self.ways:
             enough = max(found.key[0], self.floor)
             if most + points - worth.EMBEDDING_TURNS <= enough:
@@ -151,31 +184,32 @@ class _AtUse:
             max(sizes, default=0.0) <= room and disk + sum(o.model.file_mib for o in found.texts) <= self.needs.disk_mib
         )
 
-    def bound(self, *, rough: bool = False) -> float:
-        """More than any choice of models for text is worth: as if each purpose had the best that fits in part.
-
-        A rough one is larger and needs no estimate.
-        """
+    def bound(self, fit: _Fit) -> float:
+        """More than any choice of models for text is worth: as if each purpose had the best that fits alone."""
         counted = len(self.search.texts) + len(self.search.pins.texts)
         if not counted:
             return 0.0
-        tops = [self._top(p, rough) for p in self.search.texts]
+        tops = [self._top(p, fit) for p in self.search.texts]
         from_ram = 0.0 if self.budget.cards else worth.in_ram(0.0)
-        points = worth.of_use(self.use, self.needs.wants) - from_ram
-        return sum(top or 0.0 for top in tops) / counted + points - worth.UNSERVED * tops.count(None)
+        points, lacking = worth.of_use(self.use, self.needs.wants) - from_ram, tops.count(None)
+        served = (counted - lacking) / counted  # what has no model has no points of its use either
+        return sum(top or 0.0 for top in tops) / counted + points * served - worth.UNSERVED * lacking
 
-    def _top(self, purpose: Purpose, rough: bool) -> float | None:
-        """The most a model for a purpose that fits in part can be worth at its speed; None if there is none."""
+    def _top(self, purpose: Purpose, fit: _Fit) -> float | None:
+        """The most a model for a purpose that fits can be worth at its speed; None if there is none."""
         room, disk = self.budget.usable, self.needs.disk_mib
         kind, table = self.budget.kind, loads(self.use, self.budget.gpus)
+        partly = self.splits and fit in (_Fit.PARTLY, _Fit.MAYBE_PARTLY)
+        estimated, part = fit in (_Fit.PARTLY, _Fit.WHOLE), LEAST_SHARE if partly else 1.0
+        takes = kind.least if partly else kind.needed
         best: float | None = None
         for quality, outline in outlines(purpose, self.needs.allowed):
             if best is not None and quality <= best:
                 break
-            if outline.file_mib > disk or outline.floor_mib * LEAST_SHARE > room:
+            if outline.file_mib > disk or outline.floor_mib * part > room:
                 continue
             most = hope(quality, outline, self.budget, self.needs.wants)
-            if most > (NOTHING if best is None else best) and (rough or kind.least(table.of(outline.model)) <= room):
+            if most > (NOTHING if best is None else best) and (not estimated or takes(table.of(outline.model)) <= room):
                 best = most
         return best
 
