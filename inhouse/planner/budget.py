@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from inhouse.catalogue.models import Model
 from inhouse.facts.model import HostFacts
 from inhouse.planner import memory, speed
-from inhouse.planner.kept import PerModel
+from inhouse.planner.kept import Kept, PerModel
 from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Use
@@ -23,8 +23,7 @@ LEAST_SHARE = 0.25
 """Part of a model's layers that must be on the GPU: with less, the card helps too little to wait for its bus."""
 
 
-@dataclass(frozen=True)
-class Placement:
+class Placement(NamedTuple):
     """Where a model lies."""
 
     share: float
@@ -95,17 +94,17 @@ class Budget:
     spread: int | None = None
     """Number of GPUs a model is taken to lie on; None: all of them, which takes the most memory."""
 
-    @cached_property
+    @Kept
     def kind(self) -> Kind:
         """How much models need here."""
         return Kind(bool(self.cards), any(c.unified for c in self.cards), self.images)
 
-    @cached_property
+    @Kept
     def free(self) -> float:
         """What Ollama finds free while no model is loaded."""
         return self.usable + len(self.cards) * memory.MARGIN_MIB
 
-    @cached_property
+    @Kept
     def gpus(self) -> int:
         """Over how many GPUs a model is spread."""
         return self.spread or max(len(self.cards), 1)
@@ -157,7 +156,7 @@ class Budget:
             return speed.predict(model, use, self.engine(share), measured)
         return _speeds(use, self.engine(share)).of(model)
 
-    @cached_property
+    @Kept
     def most_gbs(self) -> float:
         """GB/s beyond which no model is read here."""
         if self.measured or (self.cards and self._power[0] is None):
@@ -180,12 +179,12 @@ class Budget:
             avx512=self.avx512 and in_ram,
         )
 
-    @cached_property
+    @Kept
     def ram_gbs(self) -> float:
         """GB/s at which the processor likely reads weights."""
         return speed.likely_ram_gbs(self.cores, self.avx512)
 
-    @cached_property
+    @Kept
     def _power(self) -> tuple[float | None, float | None]:
         """Bandwidth and tflops of one GPU; of different ones the mean, as each reads a part as large as its memory."""
         known = [(c.memory_mib, c.bandwidth_gbs) for c in self.cards if c.bandwidth_gbs]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from inhouse.catalogue.models import Model
 
@@ -23,6 +23,21 @@ class PerModel(Generic[T]):
         if found is None or found[0] is not model:
             found = self._found[model.tag] = (model, self._work_out(model))
         return found[1]
+
+
+class Kept(Generic[T]):
+    """A property that is worked out when it is first read. For one thread: functools has a lock, which takes longer."""
+
+    def __init__(self, work_out: Callable[[Any], T]) -> None:
+        """Take what works it out."""
+        self._work_out = work_out
+        self._name = work_out.__name__
+        self.__doc__ = work_out.__doc__
+
+    def __get__(self, one: Any, _: type) -> T:
+        """Work it out: from then on the instance has it as an attribute of its own, which Python finds first."""
+        value = one.__dict__[self._name] = self._work_out(one)
+        return value
 
 
 class Row(Generic[T]):

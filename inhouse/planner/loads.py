@@ -58,17 +58,16 @@ def slots(model: Model, wanted: int) -> int:
 
 def _own(model: Model, use: Use) -> Use:
     """The part of a use that matters for a model: a context it was trained for, its slots; no cache, no cache type."""
-    return Use(
-        min(use.context_length, model.context_trained),
-        slots(model, use.parallel),
-        use.kv_cache_type if model.architecture.kv else "f16",
-        *use[3:],
-    )
+    context, parallel = min(use.context_length, model.context_trained), slots(model, use.parallel)
+    cache_type = use.kv_cache_type if model.architecture.kv else "f16"
+    if (context, parallel, cache_type) == use[:3]:
+        return use
+    return Use(context, parallel, cache_type, *use[3:])
 
 
 def _load(model: Model, use: Use, gpus: int) -> Load:
     own = _own(model, use)
-    if own != use:
+    if own is not use:
         return loads(own, gpus).of(model)
     parts = _PARTS.of(model)
     m = memory.estimate(model, own, gpus, parts)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from inhouse.catalogue import models as catalogue
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.catalogue.version import version
+from inhouse.planner.kept import Kept
 from inhouse.planner.memory import Use
 from inhouse.settings import HostSettings
 
@@ -60,18 +61,18 @@ class Needs:
         """The settings at a context, with as many slots as are wanted."""
         return Use(context_length, self.slots[0], self.settings.kv_cache_type or "f16", self.flash_attention)
 
-    @cached_property
+    @Kept
     def purposes(self) -> tuple[Purpose, ...]:
         """What models are wanted for; none where models are pinned and purposes are not stated."""
         stated = "purposes" in self.settings.model_fields_set
         return () if self.settings.models is not None and not stated else self.settings.purposes
 
-    @cached_property
+    @Kept
     def contexts(self) -> tuple[int, ...]:
         """Contexts for which models are looked for, the wanted one first."""
         return (self.settings.context_length,) if self.settings.context_length else (GOAL, FLOOR)
 
-    @cached_property
+    @Kept
     def slots(self) -> tuple[int, ...]:
         """Numbers of slots to try, the wanted one first: one for each person, then halves of it."""
         if self.settings.parallel:
@@ -79,7 +80,7 @@ class Needs:
         most = min(self.settings.people, MOST_SLOTS)
         return tuple(dict.fromkeys(max(most >> halvings, 1) for halvings in range(most.bit_length())))
 
-    @cached_property
+    @Kept
     def cache_types(self) -> tuple[str, ...]:
         """Types of the KV cache to try, the one of highest quality first."""
         if self.settings.kv_cache_type:
@@ -88,14 +89,14 @@ class Needs:
         frail = self.slots[0] > 1 and any(pin and is_frail(pin) for pin in pins)
         return ("f16", "q8_0") if self.flash_attention and not frail else ("f16",)
 
-    @cached_property
+    @Kept
     def wants(self) -> Wants:
         """What the worth of a model depends on."""
         least = self.settings.min_tokens_per_second
         stated = "min_tokens_per_second" in self.settings.model_fields_set and least >= SLOWEST_LIKED
         return Wants(self.settings.context_length, self.slots[0], self.cache_types[0], least, stated)
 
-    @cached_property
+    @Kept
     def allowed(self) -> Allowed:
         """What decides which models may be chosen, whatever the hardware."""
         settings, context = self.settings, self.settings.context_length or 0
@@ -132,16 +133,15 @@ def able(purpose: Purpose, allowed: Allowed) -> tuple[Model, ...]:
     Of models for text those trained for the context, unless none is.
     """
     release, licences, languages, context, frail = allowed
-    newest = version(release)
-    found = [
-        m
-        for m in catalogue.models()
-        if purpose in m.purposes
-        and version(m.min_ollama) <= newest
-        and (licences is None or m.licence in licences)
-        and set(languages) <= set(m.languages)
-        and (frail or not is_frail(m))
-    ]
-    if purpose != "embedding":
+    newest, wanted = version(release), frozenset(languages)
+    found = [m for m in catalogue.models() if purpose in m.purposes and version(m.min_ollama) <= newest]
+    if licences is not None:
+        found = [m for m in found if m.licence in licences]
+    if wanted:
+        found = [m for m in found if wanted.issubset(m.languages)]
+    if not frail:
+        found = [m for m in found if not is_frail(m)]
+    if purpose != "embedding" and context:
         found = [m for m in found if m.context_trained >= context] or found
-    return tuple(sorted(found, key=lambda m: (-m.quality_for(purpose), m.file_mib, m.tag)))
+    found.sort(key=lambda m: (-m.quality[purpose], m.file_mib, m.tag))
+    return tuple(found)

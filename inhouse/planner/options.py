@@ -183,8 +183,6 @@ def _whole(model: Model, use: Use, engine: Engine, kind: Kind, wants: Wants, mea
 def _embeddings(use: Use, gpus: int, kind: Kind) -> PerModel[Option]:
     def work_out(model: Model) -> Option:
         load = loads(use, gpus).of(model)
-        if load.use != use:
-            return _embeddings(load.use, gpus, kind).of(model)
         return Option(model, load, kind.whole(load), None, _points(use, kind.gpu).of(model), True, True)
 
     return PerModel(work_out)
@@ -196,8 +194,6 @@ def _points(use: Use, on_gpu: bool) -> PerModel[float]:
 
     def work_out(model: Model) -> float:
         load = loads(use, 1).of(model)
-        if load.use != use:
-            return _points(load.use, on_gpu).of(model)
         return worth.of_embedding(model, load.gpu + load.beside if on_gpu else load.cpu, on_gpu)
 
     return PerModel(work_out)

@@ -1,14 +1,12 @@
 """The search for the choice of most worth: exact, over every use and every set of models that fits one budget."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from enum import Enum, auto
-from functools import cached_property
 
 from inhouse.catalogue.models import Model, Purpose
 from inhouse.planner import memory, worth
 from inhouse.planner.budget import LEAST_SHARE, Budget
-from inhouse.planner.kept import Row
+from inhouse.planner.kept import Kept, Row
 from inhouse.planner.loads import loads
 from inhouse.planner.memory import Use
 from inhouse.planner.needs import Needs
@@ -35,7 +33,10 @@ def best(needs: Needs, budget: Budget, purposes: Sequence[Purpose], pins: Pins, 
     found: Found | None = None
     for use in sorted(uses, key=lambda use: -points[use]):
         enough = max(found.key[0], floor) if found else floor
-        if use is not modest and bound + points[use] > enough and (at := _AtUse(search, use, enough)).hope > enough:
+        if use is modest or bound + points[use] <= enough:
+            continue
+        at = _AtUse(search, use, enough)
+        if (found is None or at.close_hope > enough) and at.hope > enough:
             other = at.best()
             found = other if found is None or other.key > found.key else found
     if found and (bound + points[modest] < found.key[0] or at_least.hope < found.key[0]):
@@ -92,12 +93,13 @@ class _AtUse:
     @property
     def rough_hope(self) -> float:
         """More than its best is worth, without an estimate."""
-        return self._hope(self.bound(_Fit.MAYBE_PARTLY), self.bound(_Fit.MAYBE) if self.splits else NO_FLOOR)
+        return self._hope(self.rough, self.bound(_Fit.MAYBE) if self.splits else NO_FLOOR)
 
     @property
     def close_hope(self) -> float:
         """The same by estimates, as few as that takes."""
-        return self._hope(self.bound(_Fit.PARTLY), self.bound(_Fit.WHOLE) if self.splits else NO_FLOOR)
+        whole = self.bound(_Fit.WHOLE)
+        return self._hope(self.rough if self.splits else whole, whole)
 
     def _hope(self, partly: float, whole: float) -> float:
         """More than can be made of these worths of texts: one that lies partly in RAM takes turns with embeddings."""
@@ -108,22 +110,22 @@ class _AtUse:
             return partly + ROUNDED
         return (max(whole, partly - worth.EMBEDDING_TURNS) if self.splits else partly) + most + ROUNDED
 
-    @cached_property
+    @Kept
     def hope(self) -> float:
         """More than its best is worth: as if the best embedding model took nothing from the best text."""
         best = next((points for _, points in self.ways), None)
         if best is None:
             return self.alone.key[0]
-        in_turns = self.bound(_Fit.MAYBE_PARTLY) if self.splits else NO_FLOOR
+        in_turns = self.rough if self.splits else NO_FLOOR
         return max(self.whole.key[0], in_turns - worth.EMBEDDING_TURNS) + best
 
-    @cached_property
+    @Kept
     def whole(self) -> Found:
         """The best text with every layer on the accelerator, without embedding models."""
         best = next((points for _, points in self.ways), 0.0)
         return self._text(self.budget.usable, floor=self.floor - best)
 
-    @cached_property
+    @Kept
     def alone(self) -> Found:
         """The best text without embedding models; a part of it may lie in RAM."""
         return self._text(self.budget.usable, partial=True)
@@ -159,7 +161,7 @@ class _AtUse:
     def _in_turns(self, found: Found) -> Found:
         """That, or the best where embedding models take turns with the others, of which a part may lie in RAM then."""
         best = next(points for _, points in self.ways) - worth.EMBEDDING_TURNS
-        if self.splits and self.bound(_Fit.MAYBE_PARTLY) + best <= max(found.key[0], self.floor):
+        if self.splits and self.rough + best <= max(found.key[0], self.floor):
             return found
         most = self.bound(_Fit.PARTLY) if self.splits else self.whole.key[0]
         for embeddings, points in self.ways:
@@ -183,6 +185,11 @@ class _AtUse:
         return (
             max(sizes, default=0.0) <= room and disk + sum(o.model.file_mib for o in found.texts) <= self.needs.disk_mib
         )
+
+    @Kept
+    def rough(self) -> float:
+        """More than any choice of models for text is worth, a part of which may lie in RAM."""
+        return self.bound(_Fit.MAYBE_PARTLY)
 
     def bound(self, fit: _Fit) -> float:
         """More than any choice of models for text is worth: as if each purpose had the best that fits alone."""
@@ -278,4 +285,5 @@ def _marked(found: Found, embeddings: tuple[Option, ...], points: float, *, stay
     """The same with embedding models, which are worth `points`."""
     worth_, speed, size = found.key
     key = (round(worth_ + points, 6), speed, size - sum(o.model.file_mib for o in embeddings))
-    return replace(found, key=key, embeddings=embeddings, embedding_stays=stays, together=stays and found.together)
+    together = stays and found.together
+    return Found(key, found.use, found.texts, found.serving, embeddings, stays, together)

@@ -248,9 +248,12 @@ def _choice(option: Option, found: Found, needs: Needs, *, stays: bool) -> Chose
     serves = tuple(p for p in needs.purposes if found.serving.get(p) is option)
     if not serves:
         return _chosen(option, ("embedding",), stays=stays)
-    able = needs.able(serves[0])
-    better = able[: able.index(option.model)]
-    return _chosen(option, serves, stays=stays, better=better[-1] if better else None)
+    better = None
+    for model in needs.able(serves[0]):
+        if model is option.model:
+            break
+        better = model
+    return _chosen(option, serves, stays=stays, better=better)
 
 
 def _chosen(

@@ -7,6 +7,7 @@ time per block. Reading a prompt is bound by arithmetic. The constants were fitt
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import sqrt
 from typing import Literal, NamedTuple
 
@@ -312,9 +313,11 @@ def _attention(model: Model, tokens: float) -> float:
 
 def kind_name(engine: Engine) -> str:
     """Key of a GPU in `Fitted.kinds`; "cuda", what all have in common, where the compute capability is not known."""
-    if engine.backend != "cuda":
-        return engine.backend
-    compute = engine.compute or ""
+    return engine.backend if engine.backend != "cuda" else _kind_of(engine.compute or "")
+
+
+@lru_cache(maxsize=64)
+def _kind_of(compute: str) -> str:
     return _KINDS.get(compute) or _KINDS.get(compute.partition(".")[0], "cuda")
 
 
