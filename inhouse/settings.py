@@ -187,7 +187,7 @@ class HostSettings(BaseModel):
 class Secrets(BaseModel):
     """What `inhouse init` makes and Ansible Vault keeps. Never in a plan, a log or a process list."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     open_webui_admin_password: SecretStr = Field(description="Password of the first administrator (8 to 72 bytes).")
     open_webui_secret_key: SecretStr = Field(description="Key that signs sessions; must never change.")

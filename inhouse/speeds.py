@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, TypeAdapter, ValidationError
@@ -32,7 +31,7 @@ SPEED_TEST = "{model.tag} generates at least {plan.min_tokens_per_second} tokens
 class Measurement(BaseModel):
     """The latest speed of one model on one device with one release of Ollama."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     device: str
     tag: str
@@ -66,7 +65,7 @@ class Speeds:
 
 
 NONE = Speeds()
-_MEASUREMENTS = TypeAdapter(tuple[Measurement, ...])
+_MEASUREMENTS = TypeAdapter(tuple[Measurement, ...], config=ConfigDict(defer_build=True))
 
 
 def device_name(facts: HostFacts, cards: Iterable[Card]) -> str:
@@ -109,6 +108,8 @@ def remember(inventory: Inventory, plans: Iterable[Plan], results: Mapping[str, 
         known = {m.key: m for m in _read(_file(inventory))}
     except (ValidationError, OSError):
         known = {}
+    from statistics import median  # with fractions, random and more; plans need none of it
+
     now = datetime.now(UTC).isoformat(timespec="seconds")
     for key, rates in found.items():
         count = known[key].count + 1 if key in known else 1

@@ -12,8 +12,8 @@ from inhouse.catalogue.version import version
 
 Origin = Literal["distribution", "nvidia"]
 Module = Literal["open", "proprietary"]
-Branch = Annotated[str, Field(pattern=r"^\d{3}$")]
-Toolkit = Annotated[str, Field(pattern=r"^\d+\.\d+$")]
+Branch = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
+Toolkit = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")]
 Id = Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")]
 
 RHEL_FAMILY = frozenset({"rhel", "centos", "rocky", "almalinux", "ol"})
@@ -24,7 +24,7 @@ class Source(Row):
     """Where facts of the file come from."""
 
     what: str
-    read: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    read: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
 class BranchOf(Row):
@@ -35,7 +35,7 @@ class BranchOf(Row):
     """Newest CUDA its programs may be made for; None where not known yet."""
     ended: bool = False
     """NVIDIA does not mend it any more."""
-    until: Annotated[str, Field(pattern=r"^\d{4}-\d{2}$")] | None = None
+    until: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$")] | None = None
     """Month of its end; None where not known."""
     open_only: bool = False
     """There is no proprietary kernel module of it."""

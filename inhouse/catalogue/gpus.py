@@ -19,7 +19,7 @@ class Source(Row):
     """Where numbers of the file come from; rows name it by a short key."""
 
     what: Annotated[str, Field(min_length=8)]
-    read: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    read: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     """Day on which it was read."""
 
 

@@ -10,9 +10,12 @@ from inhouse.errors import PlanError
 
 
 class Row(BaseModel):
-    """A record of the catalogue: nothing unknown, nothing changed after loading."""
+    """A record of the catalogue: nothing unknown, nothing changed after loading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Only a file's own class is built: it holds those of its rows, and no row is read alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 File = TypeVar("File", bound=Row)
@@ -21,8 +24,21 @@ File = TypeVar("File", bound=Row)
 class _Loader(yaml.CSafeLoader):
     """Builds plain mappings and lists directly: the general way, made for anchors and tags, takes twice as long.
 
-    A key that stands twice in a mapping is an error; PyYAML takes the last one.
+    What type a word has is found once for each word, not each time it stands in the file. A key that stands twice in a
+    mapping is an error; PyYAML takes the last one.
     """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._tags: dict[str, str] = {}
+
+    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
+        if kind is not yaml.ScalarNode or not implicit[0]:
+            return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        tag = self._tags.get(value)
+        if tag is None:
+            tag = self._tags[value] = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+        return tag
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         if isinstance(node, yaml.MappingNode):

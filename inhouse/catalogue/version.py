@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 _LEADING = re.compile(r"\d+(\.\d+)*")
-Version = Annotated[str, Field(pattern=r"^\d+(\.\d+)+$")]
+Version = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$")]
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,6 @@
 """What came close on a host, as a person and as a program read it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -10,6 +9,7 @@ from rich.text import Text
 
 from inhouse.planner.explain import SHOWN, Explanation, RunnerUp
 from inhouse.planner.show import UNDER_HOST
+from inhouse.planner.speed import Speed
 
 
 def explanation_view(explanations: Sequence[Explanation]) -> RenderableType:
@@ -63,5 +63,10 @@ def _record(other: RunnerUp, one: Explanation) -> dict[str, object]:
         "room_mib": round(seen.room_mib) if seen else None,
         "missing_mib": round(seen.missing_mib) if seen else None,
         "context_length": min(seen.use.context_length, other.model.context_trained) if seen else None,
-        "speed": asdict(seen.speed) if seen and seen.speed else None,
+        "speed": _speed(seen.speed) if seen and seen.speed else None,
     }
+
+
+def _speed(speed: Speed) -> dict[str, object]:
+    ranges = {"tokens_per_second": speed.tokens_per_second, "first_token_s": speed.first_token_s}
+    return {**{name: one._asdict() for name, one in ranges.items()}, "measured": speed.measured}

@@ -30,8 +30,7 @@ _MIB = 2**20
 _STATE_BYTES = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(NamedTuple):
     """An honest number: most likely `likely`, and four times in five between `low` and `high`."""
 
     low: float
@@ -44,8 +43,7 @@ class Range:
         return cls(likely / spread, likely, likely * spread)
 
 
-@dataclass(frozen=True, slots=True)
-class Speed:
+class Speed(NamedTuple):
     """How one person's answer comes."""
 
     tokens_per_second: Range

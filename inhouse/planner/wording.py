@@ -1,7 +1,6 @@
 """Sentences and numbers of a plan, as a person reads them."""
 
 from collections.abc import Iterator
-from dataclasses import astuple
 
 from inhouse.facts.model import HostFacts
 from inhouse.planner import machine as machines
@@ -78,7 +77,7 @@ def _gpus(budget: Budget) -> str:
 
 
 def _speed(speed: Speed) -> str:
-    low, likely, high = (rate(round(one, 1)) for one in astuple(speed.tokens_per_second))  # as in the plan
+    low, likely, high = (rate(round(one, 1)) for one in speed.tokens_per_second)  # as in the plan
     return f"{likely} tokens/s measured" if speed.measured else f"{low} to {high} tokens/s expected"
 
 
