@@ -27,6 +27,15 @@ if TYPE_CHECKING:  # loaded by the commands that need them, so that `inhouse pla
 class Paragraphs(typer.core.TyperGroup):
     """Shows our errors as one clear paragraph each, and after Ctrl-C how to go on."""
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Begin, before what a command needs is loaded."""
+        # What a command loads it keeps until its end: searching all of it for garbage took a quarter of a short one's
+        # time.
+        gc.set_threshold(100_000)
+        atexit.register(gc.freeze)
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for any reads every installed package
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
@@ -75,10 +84,6 @@ def main(
     ] = False,
 ) -> None:
     """Common options."""
-    # What a command loads it keeps until its end: searching all of it for garbage took a quarter of a short one's time.
-    gc.set_threshold(100_000)
-    atexit.register(gc.freeze)
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # to look for any reads every installed package
     if context.invoked_subcommand in {"lab", "demo"}:
         import logging  # takes longer to load than many a command runs
 

@@ -57,7 +57,8 @@ class Progress:
 
 def for_people(*, quiet: bool = False) -> Console:
     """Return the console for a person; standard error, so that standard output stays clean, when `quiet`."""
-    return Console(stderr=quiet, soft_wrap=False)
+    # A model's tag has colons too, and the table of emoji takes longer to load than a plan to make.
+    return Console(stderr=quiet, soft_wrap=False, emoji=False)
 
 
 def texts(errors: Mapping[str, HostError]) -> dict[str, str]:
