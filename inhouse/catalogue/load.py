@@ -21,6 +21,9 @@ class Row(BaseModel):
 File = TypeVar("File", bound=Row)
 
 
+_TEXT = "tag:yaml.org,2002:str"
+
+
 class _Loader(yaml.CSafeLoader):
     """Builds plain mappings and lists directly: the general way, made for anchors and tags, takes twice as long.
 
@@ -41,6 +44,8 @@ class _Loader(yaml.CSafeLoader):
         return tag
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag == _TEXT:
+            return node.value
         if isinstance(node, yaml.MappingNode):
             mapping = {key.value: self.construct_object(value) for key, value in node.value}
             if len(mapping) < len(node.value):

@@ -6,8 +6,8 @@ marked as derived: chat from reasoning by such a line, else chat, reasoning and 
 care.
 """
 
-from collections.abc import Iterable
-from statistics import mean
+from collections.abc import Collection, Iterable
+from math import fsum
 from typing import NamedTuple, Protocol
 
 COMPARABLE = ("chat", "reasoning", "vision")
@@ -89,8 +89,8 @@ def _assumed(purpose: str, known: dict[str, int]) -> int:
         return SCALES["chat"]["GPQA Diamond"].quality(known["reasoning"])
     alike = [known[p] for p in COMPARABLE if p in known]
     if alike and purpose in COMPARABLE:
-        return round(mean(alike))
-    return max(round(PRUDENCE * mean(alike or known.values())), 1)
+        return round(_mean(alike))
+    return max(round(PRUDENCE * _mean(alike or known.values())), 1)
 
 
 def published_quality(evidence: Iterable[Result]) -> dict[str, int]:
@@ -99,3 +99,7 @@ def published_quality(evidence: Iterable[Result]) -> dict[str, int]:
     by_purpose = {p: {r.benchmark: r.score for r in found if r.purpose == p} for p in SCALES}
     counting = {p: next((b for b in SCALES[p] if b in scores), None) for p, scores in by_purpose.items()}
     return {p: SCALES[p][b].quality(by_purpose[p][b]) for p, b in counting.items() if b}
+
+
+def _mean(values: Collection[float]) -> float:
+    return fsum(values) / len(values)
