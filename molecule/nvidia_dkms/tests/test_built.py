@@ -6,11 +6,11 @@ import pytest
 from testinfra.host import Host
 
 MODULES = (
-    "nvidia-current",
-    "nvidia-current-modeset",
-    "nvidia-current-drm",
-    "nvidia-current-uvm",
-    "nvidia-current-peermem",
+    "nvidia-current-open",
+    "nvidia-current-open-modeset",
+    "nvidia-current-open-drm",
+    "nvidia-current-open-uvm",
+    "nvidia-current-open-peermem",
 )
 
 
