@@ -1,6 +1,7 @@
 """What must hold of every plan, whatever the hardware and the needs: tried on imagined hosts."""
 
 from dataclasses import replace
+from math import log2
 from typing import Any
 
 from hypothesis import example, given, settings
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from inhouse.catalogue.models import Model, find, models
 from inhouse.facts.model import Disk, DisplayDevice, DriverState, HostFacts, NvidiaDriver, NvidiaGpu
-from inhouse.planner import memory, worth
+from inhouse.planner import memory, speed, worth
 from inhouse.planner.choose import decided, make_plan
 from inhouse.planner.hardware import parse
 from inhouse.planner.memory import Use
@@ -123,15 +124,26 @@ def test_more_ram_is_never_worth_less(cards_: list[int], ram: int, more: int, as
 
 
 @quick
+@example(512, 3635, 21)
 @given(sizes, sizes, st.integers(8, 256))
 def test_with_more_gpu_memory_no_purpose_gets_a_worse_model(one: int, other: int, ram: int) -> None:
-    """For a single purpose worth is quality and at most a few points: so quality itself falls by no more than those."""
+    """For a single purpose worth is quality less a few points, and less what slow answers take.
+
+    So quality itself falls by no more than those: a smaller model on a GPU may follow a larger one on the CPU.
+    """
     less, more = sorted((one, other))
     small, large = (make_plan(host(purposes=("chat",)), sized(gpus([size]), ram, 8)) for size in (less, more))
     if small.models:
         quality = [row(plan.models[0]).quality_for("chat") for plan in (small, large)]
-        assert quality[1] >= quality[0] - worth.SMALLER_CACHE - 2 * worth.DOUBLING - worth.FROM_RAM - worth.BELOW_GOAL
+        few = worth.SMALLER_CACHE + 2 * worth.DOUBLING + worth.FROM_RAM + worth.BELOW_GOAL
+        assert quality[1] >= quality[0] - few - slowness(small.models[0])
         assert large.problems == () or small.problems
+
+
+def slowness(model: PlannedModel) -> float:
+    """Points that its speed takes from a model that thinks, which is liked to be the fastest."""
+    liked = speed.COMFORTABLE * speed.THINKING_FACTOR
+    return worth.SLOW * log2(max(liked / (model.tokens_per_second or liked), 1.0))
 
 
 # A plan keeps to what there is
