@@ -45,3 +45,10 @@ def test_docker_listens_on_no_tcp_port(host: Host) -> None:
 def test_nothing_of_the_proof_is_left(host: Host) -> None:
     with host.sudo():
         assert "proof" not in host.check_output("docker image ls") + host.check_output("docker ps --all")
+
+
+def test_the_record_of_the_last_run_can_be_compared_with_a_plan_without_root(host: Host) -> None:
+    record = json.loads(host.file("/var/lib/inhouse/container_engine.json").content_string)
+    assert record["finished"] is True
+    assert record["variables"]["container_engine_live_restore"] is True
+    assert record["variables"]["container_engine_log_max_size"] == "10m"
