@@ -117,6 +117,8 @@ def connection_variables(connection: Connection) -> dict[str, object]:
     return {
         "ansible_connection": connection.kind,
         "ansible_become": connection.become,
+        # The first Python on the PATH may be a version manager's, which answers only where a version is chosen.
+        **({"ansible_python_interpreter": sys.executable} if connection.kind == "local" else {}),
         **{name: value for name, value in files.items() if value},
     }
 

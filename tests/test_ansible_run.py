@@ -174,7 +174,11 @@ def test_connections_are_those_of_the_deploys_and_passwords_stay_where_they_are(
         "ansible_ssh_common_args": "-F '/home/me/ssh config'",
     }
     local = Connection("local", "here", become=True, become_password=SecretStr("the-secret"))
-    assert connection_variables(local) == {"ansible_connection": "local", "ansible_become": True}
+    assert connection_variables(local) == {
+        "ansible_connection": "local",
+        "ansible_become": True,
+        "ansible_python_interpreter": sys.executable,
+    }
 
 
 def test_the_ansible_of_our_own_environment_is_found_first(inventory: Inventory, child: Path, log: Path) -> None:

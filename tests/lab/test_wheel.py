@@ -51,7 +51,7 @@ def test_an_inventory_is_begun(command: Path, tmp_path: Path) -> None:
 def test_the_installed_playbook_finds_its_roles_and_the_inhouse_beside_ansible(command: Path, tmp_path: Path) -> None:
     folder = tmp_path / "home"
     output(command, "init", str(folder))
-    (folder / "hosts.yml").write_text("all: {hosts: {here: {ansible_connection: local, ansible_become: false}}}\n")
+    (folder / "hosts.yml").write_text((CHECKOUT / "inventories/local/hosts.yml").read_text())
     asked = "from inhouse.paths import roles_folder as r; print(r())"
     roles = subprocess.run(
         [command.with_name("python"), "-c", asked], cwd=tmp_path, check=True, capture_output=True, text=True
