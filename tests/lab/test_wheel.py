@@ -61,5 +61,5 @@ def test_the_installed_playbook_finds_its_roles_and_the_inhouse_beside_ansible(c
         cwd=tmp_path, env=os.environ | {"ANSIBLE_VAULT_PASSWORD_FILE": str(folder / ".vault-password")},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    # What the plan says of this machine is not asked: it may have no systemd. Who comes to this task had inhouse's answer.
+    # What the plan says of this machine is not asked: it may have no systemd. This task comes after inhouse's answer.
     assert "TASK [services : Nothing stands in the way of the plan]" in done.stdout, done.stdout + done.stderr
