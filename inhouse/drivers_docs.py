@@ -41,6 +41,8 @@ and [roles.md](roles.md) tells more of each scenario.
 _TAIL = """
 - *Good enough*: versions with which a working driver is left alone. The floors are Ollama's, or those of the branch
   that first knew the cards; 580 is the last branch that knows Maxwell, Pascal and Volta.
+- Grace Hopper (GH200) takes open modules alone; the rest of Hopper would work with proprietary ones, if the inventory
+  states these.
 - A host with several cards gets what all of them know. Blackwell beside Maxwell, Pascal or Volta has no common
   driver: the plan says so.
 - A card that nobody has heard of yet is judged by the range its PCI id lies in.

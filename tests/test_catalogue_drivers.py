@@ -62,6 +62,7 @@ branches: [{branch: "595", cuda: "13.2", sources: one}]
 families:
   - {name: Old, from: "0000", to: "1dff", modules: [], sources: one}
   - {name: New, generations: [ada], from: "1e00", to: "ffff", modules: [open], sources: one}
+exceptions: []
 chips: []
 systems:
   - {name: Debian 12, id: debian, version: "12", prefers: nvidia, own: [], nvidia: ["595"],

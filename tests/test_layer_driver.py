@@ -25,7 +25,7 @@ MAXWELL, PASCAL, VOLTA, TURING, AMPERE, ADA, HOPPER, BLACKWELL = (
     "13c2", "1b80", "1db4", "1eb8", "2204", "2684", "2330", "2b85",
 )  # fmt: skip
 OLD, NEW = (MAXWELL, PASCAL, VOLTA), (TURING, AMPERE, ADA, HOPPER, BLACKWELL)
-KEPLER, GB300, UNKNOWN_OLD, UNKNOWN_NEW = "0fc6", "3182", "17ff", "29ff"
+KEPLER, GB300, GRACE_HOPPER, UNKNOWN_OLD, UNKNOWN_NEW = "0fc6", "3182", "2342", "17ff", "29ff"
 
 SYSTEMS = {
     "debian12": ("debian", "12"),
@@ -120,6 +120,16 @@ def test_cards_that_exclude_each_other_are_named() -> None:
     assert "take cards out" in found.advice
 
 
+def test_grace_hopper_takes_the_open_module_alone_and_other_hoppers_either() -> None:
+    assert wanted(bare(HOPPER), module="proprietary").module == "proprietary"
+    assert triple(bare(GRACE_HOPPER, architecture="aarch64")) == THEIRS_NEW
+    assert "Grace Hopper an open one" in refused(bare(VOLTA, GRACE_HOPPER)).why
+    at_fault = broken(DriverState.CANNOT_TALK, module_version="580.1", library_version="580.1")
+    found = replace(at_fault, display_devices=bare(GRACE_HOPPER).display_devices)
+    found = replace(found, machine=replace(found.machine, open_module=False))
+    ran(decided(found), "proprietary modules now, which do not drive the cards")
+
+
 def test_debian_13_says_what_a_pascal_card_could_have_elsewhere() -> None:
     found = refused(bare(PASCAL, system="debian13"))
     assert "its own is 550, NVIDIA's repository for it has 595" in found.why
@@ -160,6 +170,7 @@ def test_a_screen_is_served_where_somebody_uses_one() -> None:
         (ADA, {"version": "580.95.05", "branch": "595"}, "nvidia_driver_branch is 595. Let them agree."),
         (PASCAL, {"module": "open"}, "proprietary kernel module alone"),
         (BLACKWELL, {"module": "proprietary"}, "open kernel module alone"),
+        (GRACE_HOPPER, {"module": "proprietary"}, "GH200 480GB works with NVIDIA's open kernel module alone. Leave it"),
         (ADA, {"module": "proprietary", "branch": "615"}, "branch 615 has open modules alone"),
         (ADA, {"source": "distribution"}, "source is distribution, but Debian 12 has no driver of branch 550"),
         (ADA, {"minimum": "new"}, "nvidia_driver_minimum is new"),

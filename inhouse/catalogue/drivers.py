@@ -69,6 +69,15 @@ class Family(Row):
         return bool(self.generations)
 
 
+class Exceptional(Row):
+    """Cards of a family that other kernel modules drive than the rest of it."""
+
+    name: str
+    ids: tuple[Id, ...]
+    modules: tuple[Module, ...]
+    sources: str
+
+
 class ChipNeeds(Row):
     """What a chip needs beyond its family."""
 
@@ -114,6 +123,7 @@ class Drivers(Row):
     """Installed unless cards or system ask for another."""
     branches: tuple[BranchOf, ...]
     families: tuple[Family, ...]
+    exceptions: tuple[Exceptional, ...]
     chips: tuple[ChipNeeds, ...]
     systems: tuple[System, ...]
 
@@ -122,6 +132,7 @@ class Drivers(Row):
         cited = [
             *(row.sources for row in self.branches),
             *(row.sources for row in self.families),
+            *(row.sources for row in self.exceptions),
             *(row.sources for row in self.chips),
             *(row.sources for row in self.systems),
         ]
@@ -136,7 +147,9 @@ class Drivers(Row):
 
     def family(self, device_id: str) -> Family:
         """The family of an NVIDIA card by its PCI device id (four hex digits), known or not."""
-        return next(row for row in self.families if int(device_id, 16) <= int(row.last_id, 16))
+        family = next(row for row in self.families if int(device_id, 16) <= int(row.last_id, 16))
+        own = next((row for row in self.exceptions if device_id in row.ids), None)
+        return family.model_copy(update={"name": own.name, "modules": own.modules}) if own else family
 
     def branch(self, name: str) -> BranchOf | None:
         """A branch by its number; None if it is not known."""
