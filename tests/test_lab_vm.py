@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from inhouse.errors import LabError
+from inhouse.lab import lab as labs
 from inhouse.lab import vm, vm_hardware, vm_image, vm_lab
+from inhouse.lab.commands import lab_commands
 from inhouse.lab.network import Endpoint
+from inhouse.lab.paths import cache_dir
 from inhouse.lab.profiles import load
 
 RECIPES = [vm_image.Recipe(suite, cloud) for suite in ("bookworm", "trixie") for cloud in (True, False)]
@@ -132,6 +136,24 @@ def test_the_script_of_its_hardware_is_valid(profile: str) -> None:
 def test_a_cards_driver_is_asked_for_cards_only() -> None:
     script = vm_hardware.script(load("rtx-4090"))
     assert "for card in 0000:01:00.0; do" in script
+
+
+def test_they_are_listed_and_ended_as_other_labs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(labs, "labs", tuple)
+    ended: list[str] = []
+    monkeypatch.setattr(labs, "down", ended.append)
+    group = cache_dir() / "machines" / "vms"
+    (group / "open").mkdir(parents=True)
+    (group / "open" / "disk.qcow2").touch()
+    (group / "inventory").symlink_to(tmp_path / "written")
+    listed = CliRunner().invoke(lab_commands, ["list"]).output
+    assert listed == f"vms: {tmp_path}/written\n  open             virtual machine (stopped)\n"
+    assert CliRunner().invoke(lab_commands, ["down", "--name", "other"]).exit_code == 0
+    assert (vm_lab.groups(), ended) == (("vms",), ["other"])
+    assert CliRunner().invoke(lab_commands, ["down", "--name", "vms"]).exit_code == 0
+    assert (vm_lab.groups(), ended) == ((), ["other"])
+    assert CliRunner().invoke(lab_commands, ["list"]).output == "No lab is up. Run: inhouse lab up\n"
 
 
 def test_hosts_that_are_not_there_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

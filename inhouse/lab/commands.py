@@ -42,8 +42,12 @@ def down(
 ) -> None:
     """Remove a lab's hosts and every trace of them."""
     from inhouse.lab import lab as labs
+    from inhouse.lab import vm_lab
 
-    for one in [lab.name for lab in labs.labs()] if every else [name]:
+    machines = [group for group in vm_lab.groups() if every or group == name]
+    for group in machines:
+        vm_lab.down(group)
+    for one in [lab.name for lab in labs.labs()] if every else [] if machines else [name]:
         labs.down(one)
 
 
@@ -51,8 +55,9 @@ def down(
 def list_labs() -> None:
     """List labs and their hosts."""
     from inhouse.lab import lab as labs
+    from inhouse.lab import vm_lab
 
-    for line in labs.listing():
+    for line in [*labs.listing(), *vm_lab.listing()] or ["No lab is up. Run: inhouse lab up"]:
         typer.echo(line)
 
 

@@ -161,7 +161,7 @@ def listing() -> list[str]:
             f"  {host.name:<16} {host.address:<12} {host.profile}{'' if host.running else ' (stopped)'}"
             for host in lab.hosts
         ]
-    return lines or ["No lab is up. Run: inhouse lab up"]
+    return lines
 
 
 def _check(name: str, wanted: Mapping[str, str]) -> dict[str, profiles.Profile]:

@@ -83,8 +83,29 @@ def down(name: str) -> None:
     shutil.rmtree(_group(name))
 
 
+def groups() -> tuple[str, ...]:
+    """Names of all groups of this machine."""
+    return tuple(sorted(folder.name for folder in _groups().glob("*/")))
+
+
+def listing() -> list[str]:
+    """One line per group and host, for a person to read."""
+    lines = []
+    for group in groups():
+        lines.append(f"{group}: {(_group(group) / 'inventory').readlink()}")
+        lines += [
+            f"  {host.parent.name:<16} virtual machine{'' if vm.running(host.parent) else ' (stopped)'}"
+            for host in sorted(_group(group).glob("*/disk.qcow2"))
+        ]
+    return lines
+
+
+def _groups() -> Path:
+    return cache_dir() / "machines"
+
+
 def _group(name: str) -> Path:
-    return cache_dir() / "machines" / name
+    return _groups() / name
 
 
 def _make(

@@ -18,6 +18,8 @@ SONAMES = {
     "libnvidia-ml1": "libnvidia-ml.so",
     "libnvidia-ptxjitcompiler1": "libnvidia-ptxjitcompiler.so",
 }
+DEVICES = {"nvidia": "nvidiactl", "nvidia-uvm": "nvidia-uvm"}
+"""Module → its device in /dev."""
 
 
 @dataclass
@@ -78,11 +80,12 @@ def _module(package: Package, module_license: str) -> Contents:
 
     def filled(name: str, template: str) -> bytes:
         text = (HERE / "module" / template).read_text()
-        for key, value in {"NAME": name, "VERSION": version, "LICENSE": module_license}.items():
+        known = {"NAME": name, "VERSION": version, "LICENSE": module_license, "DEVICE": DEVICES.get(name, "")}
+        for key, value in known.items():
             text = text.replace(f"@{key}@", value)
         return text.encode()
 
-    files = {f"{folder}/{name}.c": filled(name, "module.c") for name in ("nvidia", "nvidia-uvm")}
+    files = {f"{folder}/{name}.c": filled(name, "module.c") for name in DEVICES}
     files |= {f"{folder}/dkms.conf": filled("", "dkms.conf"), f"{folder}/Kbuild": b"obj-m := nvidia.o nvidia-uvm.o\n"}
     configure = (
         '#!/bin/sh\nset -e\n[ "$1" = configure ] || exit 0\n'

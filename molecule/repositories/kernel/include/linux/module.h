@@ -5,6 +5,7 @@
 
 #define __init
 #define __exit
+#define THIS_MODULE ((void *)0)
 #define STAND_IN_JOIN(a, b) a##b
 #define STAND_IN_NAME(line) STAND_IN_JOIN(stand_in_info_, line)
 #define MODULE_INFO(tag, text) \
