@@ -193,6 +193,10 @@ done
 echo "$no_headers" | list no_headers
 [ -z "$no_headers" ] || exit 0
 for name in $extras; do
+    # A metapackage of headers that is there is its owner's, who may hold it back; a newer one brings those of a kernel that is not there.
+    case $name in
+        linux-headers-*) dpkg-query --show --showformat '${db:Status-Abbrev}' "$name" 2>/dev/null | grep -q '^.i' && continue ;;
+    esac
     [ -z "$(candidate "$name")" ] || chosen="$chosen $name"
 done
 chosen=$(for name in $chosen; do echo "$name=$(candidate "$name")"; done | sort -u)
