@@ -7,7 +7,8 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -27,8 +28,8 @@ LEFT_OUT = "plan,services"
 """Tags of roles/site.yml that are inhouse's own part: the plan is made, and the services follow."""
 _HOSTS_AT_ONCE = 25
 """Hosts on which Ansible works side by side; each takes a process of some 60 MB on the controller."""
-_PATIENCE_S = 20
-"""How long an interrupted Ansible may take to end its tasks before it is killed."""
+_PATIENCE_S = 10
+"""How long an interrupted Ansible may take to end; then it is told to terminate, and after as long again, killed."""
 _TAIL_LINES = 15
 
 Event = dict[str, Any]
@@ -178,17 +179,32 @@ class _Child:
         self._thread.join()
 
     def end(self) -> Iterator[Event]:
-        """Interrupt it as Ctrl-C would, wait until its tasks have ended, and give the events of meanwhile."""
-        if self._pid is None:  # not even begun
-            self._kill.set()
-        else:
+        """Interrupt it as Ctrl-C would, wait until its tasks have ended, and give the events of meanwhile.
+
+        Python swallows an interruption that comes while Ansible starts a worker (seen in a fourth of the attempts right
+        after a task's start): then Ansible goes on, and is told to terminate, which it passes on to its workers.
+        """
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if self._pid is None:  # not even begun
+                break
             with suppress(ProcessLookupError):
-                os.killpg(self._pid, signal.SIGINT)
-        with suppress(Empty, KeyboardInterrupt):
-            while (event := self._queue.get(timeout=_PATIENCE_S)) is not None:
-                yield event
+                os.killpg(self._pid, number)
+            ended = yield from self._meanwhile()
+            if ended:
+                break
         self._kill.set()
         self._thread.join()
+
+    def _meanwhile(self) -> Generator[Event, None, bool]:
+        """Give the events of a while, and return whether it has ended. Another Ctrl-C ends the while."""
+        until = time.monotonic() + _PATIENCE_S
+        with suppress(Empty, KeyboardInterrupt):
+            while (left := until - time.monotonic()) > 0:
+                event = self._queue.get(timeout=left)
+                if event is None:
+                    return True
+                yield event
+        return False
 
     def _run(self) -> None:
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from inhouse import vault
+from inhouse import ansible_run, vault
 from inhouse.ansible_run import connection_variables, run_roles, write_layer
 from inhouse.connection import Connection
 from inhouse.errors import DeployError
@@ -50,6 +50,18 @@ event(2, "playbook_on_stats", failures={}, dark={})
 HANGS = """
 event(1, "runner_on_ok", host="gpu1", task="Packages are installed", task_action="command", res={"changed": True})
 time.sleep(600)
+"""
+SWALLOWS_CTRL_C = """
+event(1, "runner_on_ok", host="gpu1", task="Packages are installed", task_action="command", res={"changed": True})
+signal.signal(signal.SIGINT, lambda *_: None)
+def terminated(*_):
+    with open(os.environ["ENDED"], "w") as file:
+        file.write("terminated")
+    os._exit(1)
+signal.signal(signal.SIGTERM, terminated)
+for number in range(10, 6000):
+    event(number, "runner_retry", host="gpu1", task="Lock is free", task_action="command", res={})
+    time.sleep(0.1)
 """
 FAILS = """
 print("ERROR! the playbook could not be found")
@@ -153,6 +165,22 @@ def test_ctrl_c_lets_ansible_end_gently_and_keeps_what_is_known(inventory: Inven
     assert result.changes == ("Packages are installed", "Ended gently")
     assert result.error.startswith("Interrupted.")
     assert list(inventory.state_dir.iterdir()) == []
+
+
+def test_an_ansible_that_swallows_ctrl_c_is_told_to_terminate(
+    inventory: Inventory, child: Path, log: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write(child, log, SWALLOWS_CTRL_C)
+    monkeypatch.setattr(ansible_run, "_PATIENCE_S", 1)
+    monkeypatch.setenv("ENDED", str(tmp_path / "ended"))
+
+    def interrupt(line: str) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(RolesInterrupted) as stop:
+        run_roles(inventory, [PLAN], check=False, on_line=interrupt)
+    assert stop.value.results["gpu1"].error.startswith("Interrupted.")
+    assert (tmp_path / "ended").read_text() == "terminated"
 
 
 def test_the_layer_comes_with_the_variables_of_due_roles_and_nothing_else(tmp_path: Path, inventory: Inventory) -> None:

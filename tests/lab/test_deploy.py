@@ -272,7 +272,10 @@ def test_a_changed_config_is_reloaded_not_restarted(service: Service) -> None:
 def test_a_port_that_another_program_has_is_named_with_the_program(service: Service) -> None:
     service.lab.run("bookworm", "systemd-run --unit lab-taker python3 -m http.server 8443")
     result = service.deploy_one("bookworm", https_port=8443)
+    asked = "curl --silent --output /dev/null --write-out '%{redirect_url}\\n' http://127.0.0.1/"
+    targets = service.lab.run("bookworm", f"for _ in $(seq 20); do {asked}; done | sort -u")
     service.lab.run("bookworm", "systemctl stop lab-taker")
+    assert targets == "https://127.0.0.1/\n"  # nothing of the refused configuration is in force
     assert result.status == "failed"
     assert 'Port 8443 is taken by another program: "python3"' in result.error
     assert service.deploy_one("bookworm").status == "changed"
