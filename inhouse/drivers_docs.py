@@ -1,4 +1,4 @@
-"""docs/drivers.md: which driver each system gets for each family of cards, and how that was tested.
+"""docs/drivers.md: which driver each system gets for each family of cards, and how that and CUDA toolkits were tested.
 
 After a change of the catalogue's drivers.yml or of molecule/tested.yml: python -m inhouse.drivers_docs
 """
@@ -54,6 +54,14 @@ _TAIL = """
   there.
 - RHEL and its kin get their driver by the role alone: inhouse's services need Debian or Ubuntu.
 - AMD: the plan names the packages of firmware that a card lacks; no role installs them. Intel: models run on the CPU.
+
+## CUDA toolkits
+
+Ollama needs none. The role [cuda_toolkit](../roles/cuda_toolkit/README.md) installs one where it is asked for. On other
+systems, and from other sources than these, it was not tested.
+
+| system | toolkit | tested |
+|---|---|---|
 """
 
 
@@ -62,32 +70,37 @@ class Tested:
     """How one row was tested."""
 
     system: str
-    cards: str
+    what: str
+    """The family of cards, or the toolkit."""
     scenarios: tuple[str, ...]
     how: str
 
 
-def tested() -> tuple[Tested, ...]:
-    """What is kept beside the scenarios."""
+def tested(kind: str) -> tuple[Tested, ...]:
+    """What is kept beside the scenarios: of drivers by their `cards`, or of each `toolkit`."""
     rows = yaml.safe_load(TESTED.read_text(encoding="utf-8"))
-    return tuple(Tested(row["system"], row["cards"], tuple(row["scenarios"]), row["how"]) for row in rows)
+    return tuple(Tested(row["system"], row[kind], tuple(row["scenarios"]), row["how"]) for row in rows if kind in row)
 
 
 def markdown() -> str:
     """The whole page."""
-    rows = "\n".join(_rows())
-    return f"{_HEAD}{rows}\n{_TAIL}"
+    toolkits = (f"| {row.system} | {row.what} | {_told(row)} |" for row in tested("toolkit"))
+    return "\n".join([_HEAD + "\n".join(_rows()), _TAIL + "\n".join(toolkits), ""])
 
 
 def _rows() -> Iterator[str]:
-    known = {(row.system, row.cards): row for row in tested()}
+    known = {(row.system, row.what): row for row in tested("cards")}
     for system in drivers().systems:
         for family in drivers().families:
             if family.usable:
                 found = driver.decide(_host(system, family))
                 row = known.get((system.name, family.name))
-                how = f"{', '.join(f'`{name}`' for name in row.scenarios)}: {row.how}" if row else NOT_TESTED
+                how = _told(row) if row else NOT_TESTED
                 yield f"| {system.name} | {family.name} | {_installed(found, system)} | {_enough(found)} | {how} |"
+
+
+def _told(row: Tested) -> str:
+    return f"{', '.join(f'`{name}`' for name in row.scenarios)}: {row.how}"
 
 
 def _host(system: System, family: Family) -> HostFacts:
