@@ -1,9 +1,12 @@
 """Virtual lab hosts: what they are started with, what they are made of, and that only their own processes are ended."""
 
 import json
+import marshal
 import os
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -136,6 +139,26 @@ def test_the_script_of_its_hardware_is_valid(profile: str) -> None:
 def test_a_cards_driver_is_asked_for_cards_only() -> None:
     script = vm_hardware.script(load("rtx-4090"))
     assert "for card in 0000:01:00.0; do" in script
+
+
+def test_python_keeps_the_code_of_modules_in_archives(tmp_path: Path) -> None:
+    shutil.copy(Path(vm.__file__).with_name("vm_python.py"), tmp_path / "inhouse_lab.py")
+    words = "import inhouse_lab as lab; lab.CACHE = 'kept'; lab.os.getuid = lambda: 0; import sent; print(sent.A)"
+
+    def answer(source: str) -> str:
+        with zipfile.ZipFile(tmp_path / "sent.zip", "w") as archive:
+            archive.writestr("sent.py", source)
+        command = [sys.executable, "-S", "-c", words]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={"PYTHONPATH": "sent.zip"}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    assert answer("A = 1") == "1"
+    (kept,) = (tmp_path / "kept").iterdir()
+    kept.write_bytes(marshal.dumps(compile("A = 'of before'", "", "exec")))
+    assert answer("A = 1") == "of before"
+    assert answer("A = 2") == "2"
 
 
 def test_they_are_listed_and_ended_as_other_labs_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from inhouse.errors import LabError
@@ -20,6 +21,8 @@ from inhouse.lab.ssh import ClientFiles, KeyPair, new_key
 
 HOST_MIB = 3072
 """Space that one host's own disk takes after a kernel, headers and a driver's packages (measured: 1.9 GiB)."""
+_PYTHON = "/usr/lib/python3/dist-packages"
+"""Where each of a host's Pythons, of whatever version, finds what all of them load as they start."""
 
 
 @dataclass(frozen=True)
@@ -146,4 +149,6 @@ def _files(machine: vm.Machine, wanted: Wanted, host_key: KeyPair, login: KeyPai
         "/etc/ssh/ssh_host_ed25519_key.pub": File(host_key.public + b"\n"),
         "/home/admin/.ssh/authorized_keys": File(login.public + b"\n", 0o600, ADMIN_UID),
         f"{HOST_FOLDER}/profile": File(f"{wanted.profile}\n".encode()),
+        f"{_PYTHON}/inhouse_lab.py": File(resources.files("inhouse.lab").joinpath("vm_python.py").read_bytes()),
+        f"{_PYTHON}/inhouse_lab.pth": File(b"import inhouse_lab\n"),
     }
