@@ -1,6 +1,6 @@
 #!/bin/sh
 # Builds the stand-in for NVIDIA's repository on this machine: repository.sh PROJECT FOLDER URL
-# FOLDER has Debian's package of DKMS as dkms.deb; it gets www.tar.
+# Reads Debian's package of DKMS in base64; FOLDER gets www.tar.
 set -eu
 project=$1 folder=$2 url=$3
 "$project/.ci/packages" gpg gpg-agent >&2
@@ -9,8 +9,9 @@ GNUPGHOME=$(mktemp -d)
 export GNUPGHOME PYTHONPATH="$project"
 trap 'gpgconf --kill all; rm -rf "$GNUPGHOME"' EXIT
 gpg --batch --quiet --passphrase '' --quick-generate-key 'stand-in <lab@localhost>' ed25519 sign never
-rm -rf "$folder/www"
-mkdir -p "$folder/www"
-python3 -B "$project/molecule/repositories/cuda/build.py" "$folder/www/cuda" "$url" "$folder/dkms.deb"
-tar --create --file "$folder/www.tar" --directory "$folder/www" cuda/debian12
-rm -r "$folder/www"
+rm -rf "$folder/cuda-www"
+mkdir -p "$folder/cuda-www"
+base64 --decode --ignore-garbage >"$folder/dkms.deb"
+python3 -B "$project/molecule/repositories/cuda/build.py" "$folder/cuda-www/cuda" "$url" "$folder/dkms.deb"
+tar --create --file "$folder/www.tar" --directory "$folder" cuda-www/cuda/debian12
+rm -r "$folder/cuda-www"
