@@ -1,7 +1,6 @@
 #!/bin/sh
 # What the role must know of a host before it decides. Changes nothing. One KEY=VALUE a line; a key may come more than once:
-#   toolkit     a version that lies in /usr/local/cuda-VERSION
-#   unowned     such a version that no package brought: one of NVIDIA's .run installers
+#   unowned     a version in /usr/local/cuda-VERSION that no package brought: one of NVIDIA's .run installers
 #   link        /usr/local/cuda is a link to this version; `owners` where it is none of a package's
 #   runs        the newest CUDA version that the driver says it can run
 #   gpu         nvidia-smi lists a GPU: its driver works
@@ -16,10 +15,10 @@ owned() {
     dpkg-query --search "$1" >/dev/null 2>&1 || rpm --query --file "$1" >/dev/null 2>&1
 }
 
-for compiler in /usr/local/cuda-*/bin/nvcc; do
+# cuda-13 without a dot is a link to one of these.
+for compiler in /usr/local/cuda-*.*/bin/nvcc; do
     [ -x "$compiler" ] || continue
     version=${compiler#/usr/local/cuda-}
-    echo "toolkit=${version%/bin/nvcc}"
     owned "$(readlink -f "$compiler")" || echo "unowned=${version%/bin/nvcc}"
 done
 link=$(readlink -f /usr/local/cuda)
