@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from inhouse.smoke.expect import shortened
 from inhouse.smoke.web import CONNECT_S, READ_S
 
 NS_PER_S: Final = 1e9
@@ -153,7 +154,9 @@ def _checked(response: httpx.Response) -> Any:
     try:
         return response.json()
     except ValueError as error:
-        raise OllamaError(f"{response.url.path} did not answer JSON") from error
+        length, kind = len(response.content), response.headers.get("content-type", "no type")
+        text = shortened(response.text) or "nothing"
+        raise OllamaError(f"{response.url.path} answered {length} bytes of {kind} that are no JSON: {text}") from error
 
 
 def _error_text(response: httpx.Response) -> str:

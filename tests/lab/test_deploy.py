@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -108,6 +109,18 @@ def test_programs_need_the_token_and_may_not_manage_models(service: Service, hos
         assert program.get("/v1/models", headers={"Origin": "https://elsewhere.example"}).status_code == 200
         for path in ("/api/pull", "/api/delete", "/v1/../api/pull", "/api//create", "/%61pi/copy"):
             assert program.post(path, json={"model": "x"}).status_code == 403
+
+
+def test_answers_that_come_at_once_are_whole(service: Service) -> None:
+    """Without buffered requests one of 700 to 2,000 came empty, with status 200."""
+
+    def empty(count: int) -> int:
+        with service.client("bookworm", token=True) as program:
+            asked = {"model": service.plans["bookworm"].models[0].tag}
+            return sum(program.post("/api/show", json=asked).content == b"" for _ in range(count))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(empty, [500] * 4)) == 0
 
 
 def test_http_is_redirected_and_old_tls_is_refused(service: Service) -> None:
