@@ -1,8 +1,22 @@
 #!/bin/sh
 # Makes this host one as Debian sets it up, whose card has no driver of NVIDIA's yet.
 set -eu
-# A real card's identity makes udev load whichever of them is there and not kept out; a pretended one has nobody to do so.
-printf 'nouveau\nnvidia\n' >/etc/modules-load.d/card.conf
+# The driver's packages bring a list of their own that keeps nouveau out; what counts here is that of the role.
+echo 'path-exclude /usr/lib/modprobe.d/nvidia.conf' >/etc/dpkg/dpkg.cfg.d/no-list-of-its-own
+
+# A real card's identity makes udev load both, unless they are kept out, and the second one finds it taken and fails. A
+# pretended one has nobody to do so.
+cat >/etc/systemd/system/card.service <<'UNIT'
+[Unit]
+DefaultDependencies=no
+Before=inhouse-lab-hardware.service
+[Service]
+Type=oneshot
+ExecStart=-/bin/sh -c 'modprobe -b nouveau; [ -e /sys/module/nouveau ] || modprobe -b nvidia'
+[Install]
+WantedBy=sysinit.target
+UNIT
+systemctl enable --quiet card.service
 modprobe nouveau
 
 cat >/etc/systemd/system/ollama.service <<'UNIT'

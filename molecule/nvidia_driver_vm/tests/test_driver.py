@@ -11,7 +11,8 @@ NEWER = "580.178.04"
 
 
 def test_nouveau_is_gone_since_a_real_reboot(host: Host) -> None:
-    assert host.file("/etc/modules-load.d/card.conf").contains("nouveau")
+    assert host.service("card.service").is_enabled
+    assert not host.file("/usr/lib/modprobe.d/nvidia.conf").exists
     assert not host.file("/sys/module/nouveau").exists
     before = host.file("/srv/boot-before").content_string
     assert before != host.file("/proc/sys/kernel/random/boot_id").content_string
