@@ -19,12 +19,18 @@ UNIT
 systemctl enable --quiet card.service
 modprobe nouveau
 
+cat >/srv/stopped.sh <<'SCRIPT'
+#!/bin/sh
+[ "$(systemctl is-system-running)" = stopping ] && why='went down' || why=drained
+echo "$why $(cat /sys/module/nvidia/version || echo none)" >>/srv/stopped
+SCRIPT
+chmod +x /srv/stopped.sh
 cat >/etc/systemd/system/ollama.service <<'UNIT'
 [Service]
 # Where there is a driver, it keeps the module from being unloaded.
 ExecStart=/bin/sh -c '[ ! -e /dev/nvidiactl ] || exec 3</dev/nvidiactl; exec sleep infinity'
-# A line for each time that it was stopped: whether the host is going down anyway, and the module in the kernel.
-ExecStopPost=/bin/sh -c 'echo "$$(systemctl is-system-running) $$(cat /sys/module/nvidia/version || echo none)" >>/srv/stopped'
+# A line for each time that it was stopped: whether the host was going down anyway, and the module in the kernel.
+ExecStopPost=/srv/stopped.sh
 [Install]
 WantedBy=multi-user.target
 UNIT
