@@ -9,7 +9,7 @@
 #   candidate  PACKAGE VERSION
 #   new        a package that would be installed
 #   held       a package on hold that would have to change
-#   room       FOLDER MEGABYTES_NEEDED MEGABYTES_FREE, of each file system that would be written to
+#   short      FOLDER MEGABYTES_NEEDED MEGABYTES_FREE, of each file system that would be full
 set -u
 export LC_ALL=C DEBIAN_FRONTEND=noninteractive
 lines='' key='' sha256='' name='' maximum=''
@@ -99,8 +99,10 @@ megabytes() {
     sed -nE "s|^$1 ([0-9.,]+) ([kMG]?)B.*|\1 \2|p" "$folder/sizes" | tr -d , |
         awk '{ print int($1 * ($2 == "G" ? 1000 : $2 == "M" ? 1 : $2 == "k" ? 0.001 : 0.000001) + 0.999) }'
 }
-free() {
-    df -B 1000000 --output=avail "$1" | tail -n 1 | tr -d ' '
+# fits FOLDER MEGABYTES_NEEDED
+fits() {
+    free=$(df -B 1000000 --output=avail "$1" | tail -n 1 | tr -d ' ')
+    [ "$2" -le "$free" ] || echo "short=$1 $2 $free"
 }
 apt_get --assume-no install "$@" >"$folder/sizes" 2>/dev/null
 fetched=$(megabytes 'Need to get')
@@ -108,8 +110,8 @@ unpacked=$(megabytes 'After this operation,')
 fetched=${fetched:-0} unpacked=${unpacked:-0}
 archives=/var/cache/apt/archives
 if [ "$(stat --format %d $archives)" = "$(stat --format %d /usr)" ]; then
-    echo "room=/usr $((fetched + unpacked)) $(free /usr)"
+    fits /usr $((fetched + unpacked))
 else
-    echo "room=/usr $unpacked $(free /usr)"
-    echo "room=$archives $fetched $(free $archives)"
+    fits /usr "$unpacked"
+    fits $archives "$fetched"
 fi

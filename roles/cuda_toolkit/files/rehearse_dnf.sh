@@ -44,4 +44,4 @@ awk -v free="$(df -B 1000000 --output=avail /usr | tail -n 1)" '
         return int(number * (unit == "G" ? 1074 : unit == "M" ? 1.05 : 0.001) + 1)
     }
     /^Total download size:|^Installed size:/ { need += megabytes($(NF - 1), $NF) }
-    END { print "room=/usr " need + 0, free + 0 }' "$folder/plan"
+    END { if (need > free + 0) print "short=/usr " need, free + 0 }' "$folder/plan"
