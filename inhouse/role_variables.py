@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from inhouse import paths
@@ -47,6 +46,8 @@ def names() -> tuple[str, ...]:
 @cache
 def options(role: str) -> dict[str, dict[str, Any]]:
     """The variables of a role as its argument_specs describes them, in its order."""
+    import yaml  # takes longer to load than a plan to make, and hosts without roles need none of it
+
     file = paths.roles_folder() / role / "meta" / "argument_specs.yml"
     specs = yaml.safe_load(file.read_text(encoding="utf-8"))
     found: dict[str, dict[str, Any]] = specs["argument_specs"]["main"]["options"]

@@ -3,9 +3,9 @@
 from importlib import resources
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from inhouse.catalogue import kept
 from inhouse.errors import PlanError
 
 
@@ -21,50 +21,18 @@ class Row(BaseModel):
 File = TypeVar("File", bound=Row)
 
 
-_TEXT = "tag:yaml.org,2002:str"
-
-
-class _Loader(yaml.CSafeLoader):
-    """Builds plain mappings and lists directly: the general way, made for anchors and tags, takes twice as long.
-
-    What type a word has is found once for each word, not each time it stands in the file. A key that stands twice in a
-    mapping is an error; PyYAML takes the last one.
-    """
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
-        self._tags: dict[str, str] = {}
-
-    def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> str:
-        if kind is not yaml.ScalarNode or not implicit[0]:
-            return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
-        tag = self._tags.get(value)
-        if tag is None:
-            tag = self._tags[value] = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
-        return tag
-
-    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
-        if node.tag == _TEXT:
-            return node.value
-        if isinstance(node, yaml.MappingNode):
-            mapping = {key.value: self.construct_object(value) for key, value in node.value}
-            if len(mapping) < len(node.value):
-                keys = [key.value for key, _ in node.value]
-                twice = ", ".join(sorted({key for key in keys if keys.count(key) > 1}))
-                raise yaml.constructor.ConstructorError(None, None, f"keys given twice: {twice}", node.start_mark)
-            return mapping
-        if isinstance(node, yaml.SequenceNode):
-            return [self.construct_object(child) for child in node.value]
-        return self.yaml_constructors[node.tag](self, node)
-
-
 def read(name: str, kind: type[File]) -> File:
-    """Read a file that lies beside this module.
+    """Read a file that lies beside this module; one that was checked before as it was kept then.
 
     Raises:
         PlanError: the file is not what the planner needs; every wrong field is named.
     """
-    return check(name, resources.files(__package__).joinpath(name).read_text(encoding="utf-8"), kind)
+    text = resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    found = kept.load(name, text)
+    if not isinstance(found, kind):
+        found = check(name, text, kind)
+        kept.keep(name, text, found)
+    return found
 
 
 def check(name: str, text: str, kind: type[File]) -> File:
@@ -73,8 +41,12 @@ def check(name: str, text: str, kind: type[File]) -> File:
     Raises:
         PlanError: as `read`.
     """
+    import yaml  # takes longer to load than a plan to make, and a catalogue that is kept needs none of it
+
+    from inhouse.catalogue.rows import rows
+
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = rows(text)
         return kind.model_validate(content)
     except yaml.YAMLError as error:
         raise PlanError(f"{name} is not YAML: {error}") from error

@@ -3,13 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, get_args, get_origin
 
-import yaml
-
 from inhouse.errors import SettingsError
 from inhouse.host_variables import HostVariables, Variable
 from inhouse.planner.hardware import IMAGINED
 from inhouse.settings import HostSettings
-from inhouse.validation import SETTINGS, report, settings_of
 
 ORIGIN = "--set"
 EXAMPLE = "--set purposes=vision,code --set context_length=65536"
@@ -25,6 +22,10 @@ def settings(given: Sequence[str]) -> HostSettings:
         SettingsError: a name is unknown (the nearest is named), a value is of the wrong type (what is needed is named),
             or settings contradict each other.
     """
+    if not given:
+        return HostSettings()
+    from inhouse.validation import SETTINGS, report, settings_of  # with YAML, which takes longer to load than a plan
+
     host = HostVariables(IMAGINED, (), dict(_variable(one) for one in given))
     made, problems = settings_of(host)
     if made is None:
@@ -45,6 +46,8 @@ def _value(name: str, text: str) -> Any:
     if _takes_list(name) and not text.startswith("["):
         # Not YAML: there the language "no" is false.
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    import yaml
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
