@@ -5,8 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from inhouse.facts.model import DisplayDevice, DriverState, HostFacts, MigSlice, OperatingSystem, Virtualization
+from inhouse.facts.model import (
+    DisplayDevice,
+    DriverState,
+    GpuProcess,
+    HostFacts,
+    MigSlice,
+    OperatingSystem,
+    Virtualization,
+)
 from inhouse.facts.parse import parse as parse_probe
+from inhouse.planner import mig
 from inhouse.planner.card import in_steps
 from inhouse.planner.choose import make_plan
 from inhouse.planner.machine import Machine, judge
@@ -132,6 +141,16 @@ def test_a_profile_without_a_size_in_its_name_is_never_the_better_one() -> None:
     odd = MigSlice(9, "7g", "MIG-9", None, None)
     machine = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=(replace(gpu, slices=(odd, *gpu.slices)),))))
     assert machine.cards[0].name.endswith("3g.40gb")
+
+
+def test_what_ollama_holds_of_one_slice_is_not_taken_from_what_others_hold_of_the_next() -> None:
+    facts = recorded("mig-h100-xml-cut-off")
+    ollama = GpuProcess(1, "/opt/inhouse/ollama/llama-server", 9000, ollama=True)
+    slices = (MigSlice(0, "4g.40gb", "MIG-1", 40448, 30000), MigSlice(1, "3g.40gb", "MIG-0", 40448, 9100))
+    gpu = replace(facts.nvidia.gpus[0], processes=(ollama,), slices=slices)
+    (found,) = judge(replace(facts, nvidia=replace(facts.nvidia, gpus=(gpu,)))).cards
+    assert (found.uuid, found.taken_mib) == ("MIG-0", 0)
+    assert [c.taken_mib for c in mig.cards(gpu, found)] == [in_steps(30000), 0]
 
 
 def test_what_a_display_draws_is_left_to_it() -> None:

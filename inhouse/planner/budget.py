@@ -201,7 +201,7 @@ class Budget:
         limit = max(c.room_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
         return self.load(model, use).predicted <= limit
 
-    def need(self, model: Model, use: Use) -> float:
+    def needed_by(self, model: Model, use: Use) -> float:
         """Free memory the model must find so that all of it runs here, on one GPU if Ollama puts it there."""
         return self.needed(loads(use, 1 if self.alone(model, use) else len(self.cards)).of(model))
 

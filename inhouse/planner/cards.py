@@ -25,9 +25,8 @@ def groups(cards: Sequence[Card]) -> Iterator[tuple[tuple[Card, ...], ...]]:
         if group:
             fewer = _smaller(group) if backend == "cuda" and all(c.uuid for c in group) else ()
             yield (tuple(group), *fewer)
-    slices = sorted((c for c in cards if c.uuid.startswith(MIG)), key=lambda c: (-c.room_mib, c.uuid))
-    if slices:
-        yield ((slices[0],),)
+    if slices := tuple(c for c in cards if c.uuid.startswith(MIG)):  # one: `mig.offered` takes it of all
+        yield (slices,)
 
 
 def _smaller(group: Sequence[Card]) -> Iterator[tuple[Card, ...]]:

@@ -199,7 +199,7 @@ def _passed_over(one: RunnerUp, chosen: Chosen, purpose: Purpose, budget: Budget
     if one.fits is None or one.candidate is None:
         return one
     others = _beside(chosen, purpose, budget, selection)
-    left = replace(budget, usable=max(budget.usable - sum(budget.need(m, selection.use) for m in others), 0.0))
+    left = replace(budget, usable=max(budget.usable - sum(budget.needed_by(m, selection.use) for m in others), 0.0))
     beside = f" beside {listed([m.tag for m in others])}" if others else ""
     if one.fits == "fits" and (missing := lacking(one.model, one.candidate.use, left)) > 0:
         return replace(one, lacks=(f"needs {gib(missing)} more{beside}",), fits=None)
@@ -219,7 +219,7 @@ def _beside(chosen: Chosen, purpose: Purpose, budget: Budget, selection: Selecti
     turning = [c.model for c in others if not c.stays]
     beside = [c.model for c in others if c.stays]
     if chosen.stays and turning:
-        beside.append(max(turning, key=lambda model: budget.need(model, selection.use)))
+        beside.append(max(turning, key=lambda model: budget.needed_by(model, selection.use)))
     return beside
 
 

@@ -30,11 +30,13 @@ def cards(gpu: NvidiaGpu, whole: Card, taken_mib: int | None = None) -> tuple[Ca
         taken_mib: what others hold of each slice, where that is not told by what is used of it.
     """
     ours = sum(p.memory_mib or 0 for p in gpu.processes or () if p.ollama)
+    holds_ours = _holder(gpu, ours)
     found = []
     for one in gpu.slices:
-        memory = one.memory_total_mib or _by_name(one)
+        memory = _memory(one)
         share = memory / whole.memory_mib
-        held = max((one.memory_used_mib or 0) - ours, 0) if taken_mib is None else taken_mib
+        others = (one.memory_used_mib or 0) - (ours if one is holds_ours else 0)
+        held = max(others, 0) if taken_mib is None else taken_mib
         found.append(
             replace(
                 whole,
@@ -66,7 +68,22 @@ def offered(whole: tuple[Card, ...], slices: tuple[Card, ...]) -> tuple[tuple[Ca
     )
 
 
-def _by_name(one: MigSlice) -> int:
-    """MiB that a slice has at least, where the driver did not say; 0 for a profile without a size in its name."""
+def _holder(gpu: NvidiaGpu, ours: int) -> MigSlice:
+    """The slice that holds so much of Ollama's, as far as can be known: the driver does not tell where a program is.
+
+    A process uses one slice, and Ollama is planned on the one with most room.
+    """
+
+    def likely(one: MigSlice) -> tuple[bool, int, int]:
+        used = one.memory_used_mib or 0
+        return used >= ours, _memory(one), -used
+
+    return max(gpu.slices, key=likely)
+
+
+def _memory(one: MigSlice) -> int:
+    """MiB of a slice: where the driver does not say, at least what its name promises; 0 if that has no size."""
+    if one.memory_total_mib:
+        return one.memory_total_mib
     match = re.search(r"(\d+)gb", one.profile)
     return round(int(match[1]) * 1024 * _SMALLEST_SHARE) if match else 0
