@@ -34,9 +34,11 @@ def event(number, kind, **data):
     record = {{"uuid": str(number), "event": kind, "pid": os.getpid(), "event_data": data}}
     with open(os.path.join(folder, f"{{number}}-partial.json"), "w") as file:
         json.dump(record, file)
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # its handler writes, too
     token({{"uuid": str(number)}})
     print("said")
     token({{}})
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 def interrupted(*_):
     event(3, "runner_on_ok", host="gpu1", task="Ended gently", task_action="command", res={{"changed": True}})
     sys.exit(99)
