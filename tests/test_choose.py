@@ -481,7 +481,9 @@ def test_the_margin_is_ollamas_own_where_its_release_reserves_the_vision_part() 
     plain_needs, plain, _ = decided(host(), parse("rtx-4090, ram 64"))
     model = next(c.model for c in candidates(needs, budget, "vision"))
     use = needs.use(8192)
-    assert budget.needed_by(model, use) == pytest.approx(plain.needed_by(model, plain_needs.use(8192)) + model.projector_mib)
+    assert budget.needed_by(model, use) == pytest.approx(
+        plain.needed_by(model, plain_needs.use(8192)) + model.projector_mib
+    )
 
 
 def test_models_stay_together_only_if_they_really_fit_not_only_by_ollamas_prediction() -> None:
