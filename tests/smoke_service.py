@@ -38,7 +38,8 @@ class Service:
     gpu_share: float = 1.0
     generate_error: str = ""
     generate_error_in_stream: str = ""
-    buffered: bool = False
+    buffered: int = 0
+    """How many answers come in a heap."""
     asks_token: bool = True
     forbids_management: bool = True
     sign_up: int = 403
@@ -139,6 +140,7 @@ class Service:
         pieces = [json.dumps({"response": "13", "done": False}).encode() + b"\n"] * PIECES
         last = {"response": "", "done": True, "eval_count": TOKENS, "eval_duration": int(PIECES * PIECE_S * 1e9)}
         if self.buffered:
+            self.buffered -= 1
             time.sleep(PIECES * PIECE_S)
             yield b"".join(pieces)
         else:

@@ -2,8 +2,10 @@
 
 import dataclasses
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -42,9 +44,9 @@ class World:
         assert len({test.name for test in tests}) == len(tests)
         return {test.name: test for test in tests}
 
-    def plan(self, **changes: object) -> None:
+    def plan(self, **changes: Any) -> None:
         """Change what is planned."""
-        plan = self.subject.plan.model_copy(update=changes)
+        plan = replace(self.subject.plan, **changes)
         self.subject = self.subject.model_copy(update={"plan": plan})
 
 
@@ -139,7 +141,7 @@ def test_faults_of_the_host(world: World) -> None:
 def test_faults_of_the_service(world: World) -> None:
     world.service.websocket = False
     world.service.sign_up = 200
-    world.service.buffered = True
+    world.service.buffered = 100
     world.service.forbids_management = False
     world.service.asks_token = False
     tests = world.verify()
@@ -154,6 +156,11 @@ def test_faults_of_the_service(world: World) -> None:
     assert "HTTP status 403 in place of 101" in tests[WEBSOCKET].message
     assert skipped(tests) == {CHAT}
     assert tests["Open-WebUI offers the planned models"].outcome == "passed"
+
+
+def test_one_answer_in_a_heap_is_a_busy_machine(world: World) -> None:
+    world.service.buffered = 1
+    assert failures(world.verify()) == set()
 
 
 def test_a_model_that_fell_back_to_the_cpu_names_the_driver_and_keeps_its_measurement(world: World) -> None:

@@ -10,7 +10,7 @@ from inhouse.smoke.bounds import load_bound_s
 from inhouse.smoke.expect import Broken, expect, paragraph, shortened
 from inhouse.smoke.gpu import causes_of_fallback
 from inhouse.smoke.marks import for_models, needs, provides, with_chat_model
-from inhouse.smoke.ollama import Loaded, Ollama, OllamaError
+from inhouse.smoke.ollama import Generation, Loaded, Ollama, OllamaError
 from inhouse.smoke.plugin import Measured
 from inhouse.smoke.subject import Subject
 
@@ -24,6 +24,8 @@ ROUNDING = 256
 """The engine rounds a context up to a multiple of this, in tokens."""
 STREAMED = 0.3
 """Part of the generating time that must lie between the first piece of an answer and its last."""
+MORE_ANSWERS = 2
+"""How many more are asked for before one that came in a heap counts as a fault."""
 
 
 @for_models("chat")
@@ -139,16 +141,28 @@ def test_speed(host: Host, model: PlannedModel, measured: Measured, subject: Sub
 
 @with_chat_model
 @needs("works:{plan.chat_models[0].tag}")
-def test_streaming(measured: Measured, plan: Plan, subject: Subject) -> None:
+def test_streaming(ollama: Ollama, measured: Measured, plan: Plan, subject: Subject) -> None:
     """Answers stream through the proxy piece by piece"""
-    generation = measured.generations[plan.chat_models[0].tag]
+    model = plan.chat_models[0]
+    generation = measured.generations[model.tag]
+    try:
+        # A busy machine may hand us one answer in a heap; what buffers answers does so each time.
+        for _ in range(MORE_ANSWERS):
+            if not _streamed(generation):
+                generation = ollama.generate(model.tag)
+    except (OllamaError, httpx.HTTPError) as error:
+        raise _no_answer(subject, model, error) from error
     expect(
-        generation.spread_s >= STREAMED * generation.spread_eval_s,
+        _streamed(generation),
         found=f"all of an answer that took {generation.spread_eval_s:.2f} s came within {generation.spread_s:.2f} s",
         expected="pieces as they are made",
         cause="the proxy, or another one in between, buffers answers",
         run=subject.here("up"),
     )
+
+
+def _streamed(generation: Generation) -> bool:
+    return generation.spread_s >= STREAMED * generation.spread_eval_s
 
 
 def _remember(ollama: Ollama, model: PlannedModel, measured: Measured) -> None:
