@@ -16,7 +16,7 @@ from inhouse.errors import InventoryError
 from inhouse.files import write_whole
 from inhouse.inventory import ca_certificate
 from inhouse.paths import inventories_folder
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 from inhouse.settings_docs import starter
 
 _LETTERS = string.ascii_letters + string.digits

@@ -12,7 +12,8 @@ from inhouse.errors import InventoryError, SettingsError
 from inhouse.host_variables import HostVariables
 from inhouse.paths import inventories_folder
 from inhouse.role_variables import NOTHING, RoleVariables
-from inhouse.settings import HostSettings, Secrets
+from inhouse.secret_settings import Secrets
+from inhouse.settings import HostSettings
 from inhouse.validation import Problem, report, role_variables_of, secrets_of, settings_of
 from inhouse.variables import read
 

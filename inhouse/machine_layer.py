@@ -12,9 +12,7 @@ from inhouse.survey import Survey, survey
 
 def left_out(inventory: Inventory) -> Inventory:
     """Return the inventory as if every host's setting `machine_layer` were false."""
-    hosts = tuple(
-        replace(host, settings=host.settings.model_copy(update={"machine_layer": False})) for host in inventory.hosts
-    )
+    hosts = tuple(replace(host, settings=replace(host.settings, machine_layer=False)) for host in inventory.hosts)
     return replace(inventory, hosts=hosts)
 
 

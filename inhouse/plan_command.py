@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -91,7 +92,7 @@ def imagined(hardware: str, wishes: Sequence[str], explain: bool, as_json: bool)
     if explain:
         _show_explained({host.name: (made, _explanation(host, facts))}, as_json)
     elif as_json:
-        typer.echo(made.model_dump_json(indent=2))
+        typer.echo(json.dumps(asdict(made), indent=2))
     else:
         for_people().print(plan_view(made), crop=False)
     return exits.FAILED if made.problems else exits.DONE
@@ -147,8 +148,7 @@ def _show_explained(
 
     if as_json:
         hosts = {
-            name: {"plan": made.model_dump(mode="json"), "explanation": explanation_record(why)}
-            for name, (made, why) in plans.items()
+            name: {"plan": asdict(made), "explanation": explanation_record(why)} for name, (made, why) in plans.items()
         }
         typer.echo(json.dumps({"hosts": hosts, "errors": texts(errors)}, indent=2))
         return
@@ -193,7 +193,7 @@ def _record(found: Survey, pending: Mapping[str, DeployResult]) -> dict[str, obj
 
     return {
         "fleet": fleet_record(found.fleet),
-        "hosts": {name: made.model_dump(mode="json") for name, made in found.plans.items()},
+        "hosts": {name: asdict(made) for name, made in found.plans.items()},
         "changes": {name: result.model_dump(mode="json") for name, result in pending.items()},
         "errors": texts(found.errors),
     }

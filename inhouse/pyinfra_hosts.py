@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,7 @@ def _plans(inventory: Inventory) -> Iterable[Plan]:
 
 def pyinfra_host(host: Host, plan: Plan, shared: Mapping[str, Any]) -> HostData:
     """Return one host as pyinfra's inventory has it: name, and data with connection, plan and secrets."""
-    data = {**plan.model_dump(), **shared, **connection_data(host.connection)}
+    data = {**asdict(plan), **shared, **connection_data(host.connection)}
     # pyinfra knows one local host, by this name; the inventory's name is in the plan.
     return ("@local" if host.connection.kind == "local" else host.name), data
 

@@ -4,11 +4,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing import TYPE_CHECKING, Any, Literal
 
 from inhouse import paths
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 _TYPES: dict[str, Any] = {"str": str, "bool": bool, "int": int, "float": float, "dict": dict[str, Any]}
 """Types of argument_specs; `list` has a type of its own for its elements."""
@@ -61,8 +62,10 @@ def all_options() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def model() -> type[BaseModel]:
+def model() -> "type[BaseModel]":
     """What checks values of an inventory as settings are checked: a model with a field for each variable."""
+    from pydantic import ConfigDict, Field, create_model
+
     fields: dict[str, Any] = {
         name: (_type(option), Field(option["default"], description=" ".join(option["description"].split())))
         for name, option in all_options().items()

@@ -6,51 +6,49 @@ beginning with `x_` to you; any other unknown name is an error that suggests the
 `docs/settings.md`, the starter that `inhouse init` writes and the words of every error are derived from here.
 """
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cache
 from ipaddress import ip_address
-from typing import Annotated, Any, Literal
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator
+from typing import Annotated, Any, Final, Literal, Self
 
 from inhouse.catalogue import models as catalogue
+from inhouse.catalogue.checked import Checked, setting
 from inhouse.catalogue.evidence import Purpose
 from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
-from inhouse.errors import InventoryError
 
 # The title says the pattern in words, for the docs and for errors.
-Port = Annotated[int, Field(ge=1, le=65535)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", title="64 hex digits in lower case")]
-Version = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$", title='a version such as "1.2.3"')]
-Line = Annotated[str, Field(pattern=r"^[^\n\r\t]*$", title="text of one line")]
-Email = Annotated[str, Field(pattern=r"^[^@\s\"'\\$`]+@[^@\s\"'\\$`]+$", title="an e-mail address")]
-Duration = Annotated[str, Field(pattern=r"^-?[0-9]+(s|m|h)?$", title='a time such as "30m", "2h" or "-1"')]
+Port = Annotated[int, Checked(ge=1, le=65535)]
+Sha256 = Annotated[str, Checked(pattern=r"^[0-9a-f]{64}$", title="64 hex digits in lower case")]
+Version = Annotated[
+    str, Checked(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.]+)?$", title='a version such as "1.2.3"')
+]
+Line = Annotated[str, Checked(pattern=r"^[^\n\r\t]*$", title="text of one line")]
+Email = Annotated[str, Checked(pattern=r"^[^@\s\"'\\$`]+@[^@\s\"'\\$`]+$", title="an e-mail address")]
+Duration = Annotated[str, Checked(pattern=r"^-?[0-9]+(s|m|h)?$", title='a time such as "30m", "2h" or "-1"')]
 Tag = Annotated[
     str,
-    Field(
+    Checked(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+/[A-Za-z0-9._-]+)?(/[A-Za-z0-9._-]+)*(:[A-Za-z0-9._-]+)?$",
         title='a model tag such as "qwen3:8b"',
     ),
 ]
 Folder = Annotated[
     str,
-    Field(
+    Checked(
         pattern=r"^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$", title="an absolute path, without blanks and without / at its end"
     ),
 ]
 HostName = Annotated[
     str,
-    Field(
+    Checked(
         pattern=r"^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
         max_length=253,
         title="a host name or an IPv4 address, without https:// and without a port",
     ),
 ]
-Url = Annotated[str, Field(pattern=r"^https://[^\s/]+[^\s]*$", title="an address that begins with https://")]
-Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", title='an ISO code of a language such as "de"')]
+Url = Annotated[str, Checked(pattern=r"^https://[^\s/]+[^\s]*$", title="an address that begins with https://")]
+Language = Annotated[str, Checked(pattern=r"^[a-z]{2,3}$", title='an ISO code of a language such as "de"')]
 
 
 def _name_or_address(value: str) -> str:
@@ -62,218 +60,138 @@ def _name_or_address(value: str) -> str:
 
 Alias = Annotated[
     str,
-    Field(
+    Checked(
         pattern=r"^[A-Za-z0-9:]([A-Za-z0-9_.:-]*[A-Za-z0-9:])?$", max_length=253, title="a host name or an IP address"
     ),
-    AfterValidator(_name_or_address),
+    Checked(after=_name_or_address),
 ]
 
 
-class HostSettings(BaseModel):
+_STRICTER: Final = frozenset({"purposes", "min_tokens_per_second"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostSettings:
     """What may be set for a host or a group. All have defaults: an empty inventory works."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    note: Line = setting("", description="Free text shown beside the host in every output.")
 
-    note: Line = Field("", description="Free text shown beside the host in every output.")
-
-    purposes: tuple[Purpose, ...] = Field(
+    purposes: tuple[Purpose, ...] = setting(
         ("chat", "embedding"), min_length=1, description="What the host's models must be good for."
     )
-    people: int = Field(
+    people: int = setting(
         1, ge=1, le=1000, description="How many people are answered at the same time; the planner plans slots for them."
     )
-    context_length: int | None = Field(
+    context_length: int | None = setting(
         None, ge=512, description="Context of every chat model, in tokens; chosen by the planner when not set."
     )
-    min_tokens_per_second: float = Field(
+    min_tokens_per_second: float = setting(
         3.0,
         ge=0,
         allow_inf_nan=False,
         description="Least acceptable speed of an answer, in tokens/s: slower models are not chosen, and the smoke "
         "test of one fails. Not set, the planner also prefers 8, or 16 of a model that thinks first.",
     )
-    learn_speeds: bool = Field(
+    learn_speeds: bool = setting(
         True, description="Speeds that verify measures on this host replace predictions in later plans."
     )
-    languages: tuple[Language, ...] = Field(
+    languages: tuple[Language, ...] = setting(
         (), description="Languages, all of which the maker of every chosen model must name. Example: [de, fr]."
     )
-    licences: tuple[Line, ...] | None = Field(
+    licences: tuple[Line, ...] | None = setting(
         None, min_length=1, description="Licences a model may have, as the catalogue names them; any when not set."
     )
-    models: tuple[Tag, ...] | None = Field(
+    models: tuple[Tag, ...] | None = setting(
         None,
         description="Model tags that are kept whatever the planner would choose. With purposes set too, it adds models "
         "for those that none of them serves; otherwise these are all. Example: [qwen3:8b].",
     )
-    force_models: bool = Field(
+    force_models: bool = setting(
         False, description="Plan the models above even if one does not fit: slow, or not loading at all."
     )
-    models_disk_gib: int | None = Field(
+    models_disk_gib: int | None = setting(
         None, ge=1, description="GiB of disk that all models may take together; what the disk has when not set."
     )
-    parallel: int | None = Field(
+    parallel: int | None = setting(
         None,
         ge=1,
         le=64,
         description="Requests one model answers side by side, each with its own context; from `people` when not set.",
     )
-    kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = Field(
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] | None = setting(
         None,
         description="Type of the KV cache. Below f16 it saves memory and needs flash attention. When not set, the "
         "planner takes q8_0 where that buys a better model or a longer context, and f16 elsewhere.",
     )
-    keep_alive: Duration = Field(
+    keep_alive: Duration = setting(
         "30m", description='How long an idle model stays in memory; "-1" (in quotes): for ever.'
     )
-    disk_reserve_mib: int = Field(
+    disk_reserve_mib: int = setting(
         4096, ge=0, description="MiB that must stay free on the models' disk after every pull."
     )
 
-    ollama_version: Version = Field(
+    ollama_version: Version = field(
         default_factory=lambda: releases().ollama.default,
-        description="Release of Ollama. One that the catalogue does not know needs ollama_archive_sha256 too.",
+        metadata={
+            "description": "Release of Ollama. One that the catalogue does not know needs ollama_archive_sha256 too."
+        },
     )
-    ollama_mirror: Annotated[Url, AfterValidator(lambda url: url.rstrip("/"))] = Field(
+    ollama_mirror: Annotated[Url, Checked(after=lambda url: url.rstrip("/"))] = setting(
         "https://github.com/ollama/ollama/releases/download",
         description="Where releases are fetched; the file is at MIRROR/vVERSION/FILE.",
     )
-    ollama_archive_sha256: Sha256 | None = Field(
+    ollama_archive_sha256: Sha256 | None = setting(
         None,
         description="SHA-256 of the release archive, where the catalogue has none or a mirror carries its own build.",
     )
-    ollama_models_dir: Folder = Field("/var/lib/ollama/models", description="Where models are stored on the host.")
-    ollama_port: Port = Field(11434, description="Port of Ollama on 127.0.0.1.")
-    replace_existing_ollama: bool = Field(
+    ollama_models_dir: Folder = setting("/var/lib/ollama/models", description="Where models are stored on the host.")
+    ollama_port: Port = setting(11434, description="Port of Ollama on 127.0.0.1.")
+    replace_existing_ollama: bool = setting(
         False,
         description="Take over from an Ollama that was installed by other means: its unit is stopped and kept aside.",
     )
 
-    machine_layer: bool = Field(
+    machine_layer: bool = setting(
         True,
         description="Roles prepare the machine: its NVIDIA driver, and what the next two settings ask for. false: no "
         "role is run, a driver that is missing or too old stays as it is, and models run on the CPU.",
     )
-    cuda_toolkit: bool = Field(
+    cuda_toolkit: bool = setting(
         False,
         description="The host gets a CUDA toolkit its cards and its driver know, to compile programs of your own. "
         "Ollama needs none.",
     )
-    container_engine: bool = Field(
+    container_engine: bool = setting(
         False,
         description="The host gets Docker Engine, with its NVIDIA GPUs where it has some. Nothing of inhouse runs in "
         "containers.",
     )
 
-    open_webui: bool | None = Field(
+    open_webui: bool | None = setting(
         None, description="Whether the host has Open-WebUI; when not set, every host that can run it has it."
     )
-    open_webui_port: Port = Field(8080, description="Port of Open-WebUI on 127.0.0.1.")
-    open_webui_admin_email: Email = Field(
+    open_webui_port: Port = setting(8080, description="Port of Open-WebUI on 127.0.0.1.")
+    open_webui_admin_email: Email = setting(
         "admin@inhouse.internal", description="E-mail the first administrator signs in with."
     )
 
-    server_name: HostName | None = Field(
+    server_name: HostName | None = setting(
         None, description="Name in the host's certificate and URL; the inventory's host name when not set."
     )
-    server_aliases: tuple[Alias, ...] = Field(
+    server_aliases: tuple[Alias, ...] = setting(
         (),
         description="Further names and addresses the certificate is valid for. The address in the inventory always is.",
     )
-    http_port: Port = Field(80, description="Port that redirects to HTTPS.")
-    https_port: Port = Field(443, description="Port of the proxy.")
+    http_port: Port = setting(80, description="Port that redirects to HTTPS.")
+    https_port: Port = setting(443, description="Port of the proxy.")
 
+    stated: frozenset[str] = frozenset()
+    """Of purposes and min_tokens_per_second what an inventory states: that holds more strictly than a default."""
 
-class Secrets(BaseModel):
-    """What `inhouse init` makes and Ansible Vault keeps. Never in a plan, a log or a process list."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    open_webui_admin_password: SecretStr = Field(description="Password of the first administrator (8 to 72 bytes).")
-    open_webui_secret_key: SecretStr = Field(description="Key that signs sessions; must never change.")
-    api_token: SecretStr = Field(description="Bearer token of programs that use /v1 and /api.")
-    fleet_ca_key: SecretStr = Field(description="Private key (PEM) of the fleet CA, followed by its root certificate.")
-
-    @field_validator("open_webui_admin_password")
     @classmethod
-    def _password_fits_bcrypt(cls, value: SecretStr) -> SecretStr:
-        # Open-WebUI stores it with bcrypt. Beyond 72 bytes it makes no administrator, starts all the same, and the
-        # first stranger who signs up becomes one.
-        size = len(value.get_secret_value().encode())
-        if not 8 <= size <= 72:
-            raise ValueError(f"it has {size} bytes; 8 to 72 are needed (Open-WebUI's bcrypt takes no more)")
-        return _one_line(value)
-
-    @field_validator("open_webui_secret_key", "api_token")
-    @classmethod
-    def _long_enough(cls, value: SecretStr) -> SecretStr:
-        text = value.get_secret_value()
-        if len(text) < 16 or not text.isascii() or any(c.isspace() or c in "\"'\\" for c in text):
-            raise ValueError("at least 16 ASCII characters without blanks, quotes and backslashes are needed")
-        return value
-
-    @field_validator("fleet_ca_key")
-    @classmethod
-    def _is_key(cls, value: SecretStr) -> SecretStr:
-        from inhouse import tls  # with cryptography, which takes a while; most commands that need settings need no key
-
-        try:
-            tls.check_key(value.get_secret_value())
-        except InventoryError as error:
-            raise ValueError(str(error)) from error
-        return value
-
-
-def _one_line(value: SecretStr) -> SecretStr:
-    if any(ord(c) < 32 or ord(c) == 127 for c in value.get_secret_value()):
-        raise ValueError("it holds a line break or another control character")
-    return value
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One row of the documentation."""
-
-    name: str
-    needed: str
-    """What a value must be, in words: "a whole number from 1 to 65535"."""
-    default: str
-    """As YAML; "null" where the planner decides."""
-    help: str
-
-
-@cache
-def rows() -> tuple[Setting, ...]:
-    """All settings, in the order in which they are defined."""
-    properties = HostSettings.model_json_schema()["properties"]
-    defaults = json.loads(HostSettings().model_dump_json())
-    return tuple(
-        Setting(name, in_words(properties[name]), json.dumps(defaults[name]), str(field.description))
-        for name, field in HostSettings.model_fields.items()
-    )
-
-
-def in_words(schema: dict[str, Any]) -> str:
-    """Say what a JSON schema accepts: "one of f16, q8_0, q4_0"."""
-    if "anyOf" in schema:
-        return " or ".join(in_words(one) for one in schema["anyOf"] if one.get("type") != "null")
-    if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
-    if schema["type"] == "object":
-        return "a mapping of names to values"
-    if schema["type"] == "array":
-        return f"a list, each item {in_words(schema['items'])}"
-    if schema["type"] in ("integer", "number"):
-        return _number_in_words(schema)
-    return schema["title"] if "pattern" in schema else {"boolean": "true or false"}.get(schema["type"], "text")
-
-
-def _number_in_words(schema: dict[str, Any]) -> str:
-    noun = "a whole number" if schema["type"] == "integer" else "a number"
-    low, high = schema.get("minimum"), schema.get("maximum")
-    if low is None:
-        return noun
-    return f"{noun} from {low:g} to {high:g}" if high is not None else f"{noun}, {low:g} or more"
+    def of(cls, **given: Any) -> Self:
+        """Settings that an inventory states; values are as its types say."""
+        return cls(**given, stated=frozenset(given) & _STRICTER)
 
 
 _NO_PLACE_FOR_MODELS = ("/opt/inhouse/", "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/tmp/")

@@ -5,7 +5,8 @@ After a change of inhouse/settings.py: python -m inhouse.settings_docs > docs/se
 
 import sys
 
-from inhouse.settings import Secrets, rows
+from inhouse.secret_settings import Secrets
+from inhouse.settings_schema import rows
 
 _HEAD = """# Settings
 

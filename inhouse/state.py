@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,7 +26,7 @@ def applied_plans(inventory: Inventory) -> dict[str, Plan]:
     plans = {}
     for name, record in json.loads(file.read_text(encoding="utf-8")).items():
         try:
-            plans[name] = Plan.model_validate(record)
+            plans[name] = Plan.of(record)
         except ValidationError:  # written by a release with another contract: that host is planned anew
             continue
     return plans
@@ -34,7 +35,7 @@ def applied_plans(inventory: Inventory) -> dict[str, Plan]:
 def remember_plans(inventory: Inventory, plans: Iterable[Plan]) -> None:
     """Keep `plans` as what their hosts are now; other hosts' plans stay."""
     known = {**applied_plans(inventory), **{plan.host: plan for plan in plans}}
-    records = {name: plan.model_dump(mode="json") for name, plan in sorted(known.items())}
+    records = {name: asdict(plan) for name, plan in sorted(known.items())}
     write_private(_plans_file(inventory), json.dumps(records, indent=2) + "\n")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from inhouse import speeds, tls
+from inhouse import speeds_file, tls
 from inhouse.console import Progress
 from inhouse.errors import HostError, PlanError, PreflightError
 from inhouse.facts.gather import gather
@@ -46,7 +46,7 @@ def survey(inventory: Inventory, progress: Progress) -> Survey:
     """Ask every host once, side by side, and plan for those that answered."""
     facts, errors = gather_facts(inventory, progress)
     fleet = tls.fingerprint(inventory.ca_certificate.read_text()) if inventory.ca_certificate.exists() else None
-    measured = speeds.load(inventory)
+    measured = speeds_file.load(inventory)
     if measured.warning:
         progress.line(measured.warning)
     plans: dict[str, Plan] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from inhouse import machine_layer, speeds
+from inhouse import machine_layer, speeds_file
 from inhouse.console import Progress
 from inhouse.errors import HostError
 from inhouse.inventory import Inventory
@@ -140,5 +140,5 @@ def verify(inventory: Inventory, plans: Sequence[Plan], progress: Progress) -> d
 
     with progress.counter("Smoke tests of hosts", len(plans)) as done:
         results = run_smoke_tests(inventory, plans, on_done=lambda result: done(result.host), on_test=show)
-    speeds.remember(inventory, plans, results)
+    speeds_file.remember(inventory, plans, results)
     return results

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from inhouse import role_variables
 from inhouse.host_variables import HostVariables, Variable
 from inhouse.role_variables import RoleVariables
-from inhouse.settings import HostSettings, Secrets, contradictions, in_words, rows
+from inhouse.secret_settings import Secrets
+from inhouse.settings import HostSettings, contradictions
+from inhouse.settings_schema import NAMES, checked, in_words, model, rows
 
-SETTINGS = frozenset(HostSettings.model_fields)
+SETTINGS = frozenset(NAMES)
 SECRETS = frozenset(Secrets.model_fields)
 _OTHERS = ("ansible_", "x_")
 """Names that belong to Ansible and to the user."""
@@ -37,12 +39,12 @@ def settings_of(host: HostVariables) -> tuple[HostSettings | None, list[Problem]
     problems += [_untemplated(name, variable) for name, variable in given.items() if variable.error]
     usable = {name: variable.value for name, variable in given.items() if not variable.error}
     try:
-        settings = HostSettings(**usable)
+        settings = checked(**usable)
     except ValidationError as error:
         problems += [_wrong_value(detail["loc"], detail["input"], given) for detail in error.errors()]
         wrong = {str(detail["loc"][0]) for detail in error.errors()}
         # What is right by itself may still contradict the rest: that is reported now, not in the next run.
-        settings = HostSettings(**{name: value for name, value in usable.items() if name not in wrong})
+        settings = checked(**{name: value for name, value in usable.items() if name not in wrong})
     else:
         wrong = set()
     unsure = wrong | (given.keys() - usable.keys())
@@ -172,7 +174,7 @@ def _guesses(found: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _fits(name: str, value: Any) -> bool:
-    kind = HostSettings if name in SETTINGS else role_variables.model()
+    kind = model() if name in SETTINGS else role_variables.model()
     try:
         kind(**{name: value})
     except ValidationError:

@@ -48,7 +48,7 @@ A_LAB_MACHINES_MEMORY = profiles.Memory(total_mib=64017, available_mib=62105)
 
 def host(**settings: Any) -> Host:
     """A host with some settings."""
-    return Host(HostSettings(**settings))
+    return Host(HostSettings.of(**settings))
 
 
 def card(memory_mib: int, compute: str = "8.9", driver: str = "595.91.07", name: str = "NVIDIA Some Card") -> HostFacts:

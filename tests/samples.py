@@ -1,5 +1,8 @@
 """Samples that several tests share."""
 
+from dataclasses import replace
+from typing import Any
+
 from inhouse.planner.plan import Plan, PlannedModel
 
 CHAT = PlannedModel(
@@ -17,10 +20,10 @@ CHAT = PlannedModel(
     gpu_share=1.0,
     reason="The best chat model that fits.",
 )
-EMBEDDING = CHAT.model_copy(update={"tag": "nomic-embed-text", "purposes": ("embedding",), "context_length": 2048})
+EMBEDDING = replace(CHAT, tag="nomic-embed-text", purposes=("embedding",), context_length=2048)
 
 
-def a_plan(host: str = "gpu1", **changes: object) -> Plan:
+def a_plan(host: str = "gpu1", **changes: Any) -> Plan:
     """Return a complete plan of a host with one GPU, with `changes` to its fields."""
     plan = Plan(
         host=host,
@@ -61,4 +64,4 @@ def a_plan(host: str = "gpu1", **changes: object) -> Plan:
         warnings=(),
         problems=(),
     )
-    return plan.model_copy(update=changes)
+    return replace(plan, **changes)

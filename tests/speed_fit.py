@@ -72,10 +72,10 @@ def _point(row: dict[str, Any], device: dict[str, Any]) -> Point:
     model = catalogue.find(row["model"])
     assert model is not None, row["model"]
     if "file_mib" in row:
-        model = model.model_copy(update={"file_mib": row["file_mib"]})
+        model = replace(model, file_mib=row["file_mib"])
     if "embedding_bits" in row:
-        table = model.architecture.model_copy(update={"embedding_bits": row["embedding_bits"]})
-        model = model.model_copy(update={"architecture": table})
+        table = replace(model.architecture, embedding_bits=row["embedding_bits"])
+        model = replace(model, architecture=table)
     cores = device.get("cores", 8)
     engine = Engine(
         backend=row.get("backend", device["backend"]),

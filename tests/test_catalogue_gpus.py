@@ -251,7 +251,7 @@ def test_a_good_file_is_taken() -> None:
         ('"2685"', '"2684"', "NVIDIA Slower is slower and stands behind NVIDIA Card"),
         ('"2686"', '"2684"', "NVIDIA Slower is slower and stands behind NVIDIA Card"),
         ('"2685", also: ["2686"], name: NVIDIA Slower', '"2684", name: NVIDIA Card', "GPUs given twice: NVIDIA Card"),
-        ("units: 128", "cores: 128", "cores: Extra inputs are not permitted"),
+        ("units: 128", "cores: 128", "cores: Unexpected keyword argument"),
         ("gpus:", "gpus: [", "is not YAML"),
     ],
 )

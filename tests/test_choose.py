@@ -141,7 +141,7 @@ def test_a_person_waits_less_for_a_model_that_thinks_first() -> None:
     plain, thinking = find("llama3.1:8b"), find("qwen3:8b")
     assert plain is not None
     assert thinking is not None
-    unasked, asked = (Needs(s, True, 0).wants for s in (HostSettings(), HostSettings(min_tokens_per_second=20.0)))
+    unasked, asked = (Needs(s, True, 0).wants for s in (HostSettings(), HostSettings.of(min_tokens_per_second=20.0)))
     assert (liked(plain, unasked), liked(thinking, unasked)) == (8, 16)
     assert (liked(plain, asked), liked(thinking, asked)) == (20, 40)
 

@@ -20,7 +20,7 @@ MACHINES = ("rtx-3060, ram 64", "rtx-4090, ram 64", "ram 32, cpu 8")
 
 @pytest.fixture(scope="module")
 def machines() -> tuple[Compared, ...]:
-    return compare(MACHINES, HostSettings(purposes=("chat", "vision")))
+    return compare(MACHINES, HostSettings.of(purposes=("chat", "vision")))
 
 
 def shown(machines: tuple[Compared, ...], width: int) -> str:
@@ -31,7 +31,7 @@ def shown(machines: tuple[Compared, ...], width: int) -> str:
 
 
 def test_a_machine_is_planned_as_if_it_were_alone(machines: tuple[Compared, ...]) -> None:
-    host = imagined_host(HostSettings(purposes=("chat", "vision")))
+    host = imagined_host(HostSettings.of(purposes=("chat", "vision")))
     plans = [make_plan(host, parse(text)) for text in MACHINES]
     assert [m.models for m in machines] == [plan.models for plan in plans]
     assert [m.hardware for m in machines] == [plan.hardware for plan in plans]
@@ -50,7 +50,7 @@ def test_what_a_better_machine_runs_and_another_cannot_is_told_with_what_is_miss
 def test_a_better_model_that_would_fit_is_not_among_what_a_machine_cannot() -> None:
     """One machine runs a model that another could run too, where something else is worth more."""
     texts = ("rtx-4060-ti 16gb, ram 64", "rtx-3090 x4, ram 256", "rtx-4090, ram 64", "ram 192, cpu 32")
-    machines = compare(texts, HostSettings(purposes=("chat", "code", "vision", "embedding", "tools")))
+    machines = compare(texts, HostSettings.of(purposes=("chat", "code", "vision", "embedding", "tools")))
     assert not [text for m in machines for text in m.cannot if "fits" in text]
     run = {(m.tag, purpose) for one in machines for m in one.models for purpose in m.purposes}
     passed_over = [
@@ -137,7 +137,7 @@ def test_apples_machines_are_compared_and_said_not_to_be_deployed() -> None:
 
 
 def test_the_disk_that_models_may_take_binds_apples_machines_too() -> None:
-    (mac,) = compare(("mac-studio-m3-ultra 256",), HostSettings(models_disk_gib=10))
+    (mac,) = compare(("mac-studio-m3-ultra 256",), HostSettings.of(models_disk_gib=10))
     assert 5 * 1024 < sum(m.download_mib for m in mac.models) <= 10 * 1024
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -13,12 +14,12 @@ from inhouse.planner.show_fleet import SHOWN_KINDS, fleet_record, plans_view
 from inhouse.units import FEW
 from tests.samples import CHAT, EMBEDDING, a_plan
 
-SMALL = CHAT.model_copy(update={"tag": "qwen3:4b"})
-CODER = CHAT.model_copy(update={"tag": "qwen3-coder:30b", "purposes": ("chat", "code")})
+SMALL = replace(CHAT, tag="qwen3:4b")
+CODER = replace(CHAT, tag="qwen3-coder:30b", purposes=("chat", "code"))
 
 
 def at_speed(tokens_per_second: float) -> tuple[object, ...]:
-    return (CHAT.model_copy(update={"tokens_per_second": tokens_per_second}), EMBEDDING)
+    return (replace(CHAT, tokens_per_second=tokens_per_second), EMBEDDING)
 
 
 def members(*plans: Plan, driver: str | None = "570.86", group: str = "gpus") -> list[Member]:
@@ -137,7 +138,7 @@ def test_many_kinds_are_cut_and_counted() -> None:
 
 def test_ten_thousand_hosts_stay_readable_and_quick() -> None:
     kinds = [a_plan(hardware=f"RTX {n} 24 GiB, 16 threads, 64 GiB RAM") for n in range(12)]
-    plans = [kinds[n % 12].model_copy(update={"host": f"gpu{n:05}"}) for n in range(10_000)]
+    plans = [replace(kinds[n % 12], host=f"gpu{n:05}") for n in range(10_000)]
     begun = time.process_time()
     text = shown(plans)
     assert time.process_time() - begun < 2

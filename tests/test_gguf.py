@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from inhouse.catalogue import estimating, gguf
@@ -23,7 +25,7 @@ KINDS = ("qwen3.5:0.8b", "gemma4:e2b", "granite4:tiny-h", "lfm2.5-thinking:1.2b"
 def small(model: Model) -> Model:
     """The same model with few tokens: a file is written and read in a moment."""
     return Model(
-        model.architecture.model_copy(update={"vocabulary": SMALL_VOCABULARY}),
+        replace(model.architecture, vocabulary=SMALL_VOCABULARY),
         model.context_trained,
         model.quantization,
         model.extra,
@@ -191,6 +193,6 @@ def test_the_command_says_what_is_wrong(arguments: list[str], text: str) -> None
 
 
 def test_the_numbers_of_a_file_can_be_a_row() -> None:
-    read: Callable[[object], Architecture] = Architecture.model_validate
+    read: Callable[[object], Architecture] = TypeAdapter(Architecture).validate_python
     model = cases.models()["qwen3:8b"]
-    assert read(model.architecture.model_dump()) == model.architecture
+    assert read(asdict(model.architecture)) == model.architecture

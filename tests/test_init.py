@@ -10,7 +10,7 @@ from inhouse import tls, vault
 from inhouse.errors import InventoryError
 from inhouse.init import init
 from inhouse.inventory import ca_certificate, load
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import io
 import json
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from rich.console import Console
@@ -24,11 +24,11 @@ from tests.test_layer_driver import ADA, BLACKWELL, GB300, PASCAL, VOLTA, bare, 
 
 
 def decided(facts: HostFacts, *, stated: dict[str, Any] | None = None, **settings: Any) -> Layer:
-    return layer.decide(HostSettings(**settings), RoleVariables.of((stated or {}).items()), facts)
+    return layer.decide(HostSettings.of(**settings), RoleVariables.of((stated or {}).items()), facts)
 
 
 def planned(facts: HostFacts, **settings: Any) -> Plan:
-    return make_plan(Host(HostSettings(**settings)), facts)
+    return make_plan(Host(HostSettings.of(**settings)), facts)
 
 
 def test_a_host_that_is_fine_starts_no_ansible() -> None:
@@ -192,7 +192,8 @@ def test_a_role_that_was_cut_off_runs_again() -> None:
     assert decided(facts, container_engine=True).reasons == ("container_engine: it was cut off when it last ran.",)
 
 
-ROLES = [role for role in role_variables.names() if any(name.startswith(f"{role}_") for name in Plan.model_fields)]
+PLANNED = get_type_hints(Plan)
+ROLES = [role for role in role_variables.names() if any(name.startswith(f"{role}_") for name in PLANNED)]
 
 
 def test_the_plan_has_a_part_for_each_role_of_the_machine() -> None:
@@ -202,10 +203,10 @@ def test_the_plan_has_a_part_for_each_role_of_the_machine() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_plans_keys_are_the_roles_variables_with_their_types(role: str) -> None:
     options = role_variables.options(role)
-    keys = [name for name in Plan.model_fields if name.startswith(f"{role}_")]
+    keys = [name for name in PLANNED if name.startswith(f"{role}_")]
     assert keys
     for name in keys:
-        kind, _ = get_args(Plan.model_fields[name].annotation)
+        kind, _ = get_args(PLANNED[name])
         option = options[name]
         if "choices" in option:
             assert set(get_args(kind)) == set(option["choices"]), name
@@ -216,10 +217,8 @@ def test_the_plans_keys_are_the_roles_variables_with_their_types(role: str) -> N
 def test_every_role_that_can_run_is_told_only_what_its_plan_can_hold() -> None:
     found = decided(bare(ADA), cuda_toolkit=True, container_engine=True)
     assert found.roles == ("nvidia_driver", "cuda_toolkit", "container_engine")
-    assert found.variables.keys() <= Plan.model_fields.keys()
-    assert {
-        name for name in Plan.model_fields if name.startswith(tuple(f"{r}_" for r in ROLES))
-    } == found.variables.keys()
+    assert found.variables.keys() <= PLANNED.keys()
+    assert {name for name in PLANNED if name.startswith(tuple(f"{r}_" for r in ROLES))} == found.variables.keys()
 
 
 def test_nothing_is_known_of_a_host_in_an_old_recording() -> None:

@@ -15,7 +15,8 @@ from inhouse.handover import STARTED_BY_VARIABLE
 from inhouse.inventory import Connection, Host, Inventory
 from inhouse.planner.plan import Plan
 from inhouse.results import DeployResult, FileChange, RoleResult, RolesInterrupted, SmokeResult, SmokeTest
-from inhouse.settings import HostSettings, Secrets
+from inhouse.secret_settings import Secrets
+from inhouse.settings import HostSettings
 from inhouse.summary import outcome_record, print_changes
 from inhouse.survey import Survey
 from tests.samples import a_plan

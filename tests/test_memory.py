@@ -1,5 +1,6 @@
 import time
 import timeit
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -102,7 +103,7 @@ def test_gemma2_9b_on_cuda_as_logged() -> None:
         tied=True,
         kv=(KvLayers(layers=42, heads=8, dim=256),),
     )
-    found = estimate(known("gemma3:12b").model_copy(update={"architecture": gemma, "projector_mib": 0}), Use(2048))
+    found = estimate(replace(known("gemma3:12b"), architecture=gemma, projector_mib=0), Use(2048))
     assert found.embedding == pytest.approx(717.77, abs=0.01)
     on_gpu = found.weights - found.embedding + found.output_copy
     assert on_gpu == found.weights
@@ -165,7 +166,7 @@ def test_no_layer_and_every_layer_on_the_gpu() -> None:
 
 def test_a_vision_part_of_its_own_is_not_in_ollamas_prediction() -> None:
     inline = known("gemma3:4b")
-    apart = inline.model_copy(update={"architecture": inline.architecture.model_copy(update={"vision_inline": False})})
+    apart = replace(inline, architecture=replace(inline.architecture, vision_inline=False))
     assert predicted(inline, 4096, 1) - predicted(apart, 4096, 1) == inline.projector_mib
 
 

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +25,7 @@ from inhouse.deploys.open_webui import (
 )
 from inhouse.deploys.open_webui_env import env_quote, origins, settings_body
 from inhouse.planner.plan import Plan
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 from tests.samples import a_plan
 
 PASSWORD = "a \"b$c` \\d' #e;%n=é"
@@ -134,8 +135,8 @@ def test_a_release_is_named_by_version_and_lock() -> None:
         {"url": "https://other.example.internal/"},
     ],
 )
-def test_what_the_service_depends_on_changes_the_stamp(change: dict[str, object]) -> None:
-    assert stamp(a_plan().model_copy(update=change), secrets()) != stamp(a_plan(), secrets())
+def test_what_the_service_depends_on_changes_the_stamp(change: dict[str, Any]) -> None:
+    assert stamp(replace(a_plan(), **change), secrets()) != stamp(a_plan(), secrets())
 
 
 def test_the_password_changes_the_stamp() -> None:

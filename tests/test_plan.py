@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,9 @@ def golden(profile: str) -> Plan:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_plans_of_the_labs_hosts_are_as_reviewed(profile: str) -> None:
     expected = yaml.safe_load((GOLDEN / f"{profile}.yml").read_text(encoding="utf-8"))
-    assert golden(profile).model_dump(mode="json") == expected, "reviewed and right? Run: python -m tests.test_plan"
+    assert json.loads(json.dumps(asdict(golden(profile)))) == expected, (
+        "reviewed and right? Run: python -m tests.test_plan"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(f.stem for f in RECORDINGS.glob("*.txt")))
@@ -251,14 +253,14 @@ def test_a_note_and_brackets_are_shown_as_they_are() -> None:
 
 
 def test_plans_are_json() -> None:
-    record = golden("rtx-4090").model_dump(mode="json")
-    assert Plan.model_validate_json(json.dumps(record)) == golden("rtx-4090")
+    record = asdict(golden("rtx-4090"))
+    assert Plan.of(json.loads(json.dumps(record))) == golden("rtx-4090")
 
 
 def write_golden() -> None:
     """Write the lab's plans anew, to be reviewed in the difference."""
     for profile in PROFILES:
-        record = golden(profile).model_dump(mode="json")
+        record = asdict(golden(profile))
         text = yaml.dump(record, Dumper=Indented, sort_keys=False, width=90, explicit_start=True)
         head = "# A command has words that cannot be broken.\n# yamllint disable rule:line-length\n"
         (GOLDEN / f"{profile}.yml").write_text(head + text, encoding="utf-8")

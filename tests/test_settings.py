@@ -8,8 +8,10 @@ import yaml
 from pydantic import SecretStr, ValidationError
 
 from inhouse import tls
-from inhouse.settings import HostSettings, Secrets, contradictions, rows
+from inhouse.secret_settings import Secrets
+from inhouse.settings import HostSettings, contradictions
 from inhouse.settings_docs import markdown, starter
+from inhouse.settings_schema import NAMES, checked, model, rows
 
 ROOT = Path(__file__).parent.parent
 CA, CA_KEY = tls.make_ca("test")
@@ -32,8 +34,8 @@ def test_defaults_contradict_nothing() -> None:
 
 def test_every_default_in_the_starter_is_a_setting_that_loads() -> None:
     lines = [line[2:] for line in starter().splitlines() if line.startswith("# ")]
-    written = yaml.safe_load("\n".join(line for line in lines if line.split(":")[0] in HostSettings.model_fields))
-    assert HostSettings.model_validate_json(json.dumps(written)) == HostSettings()
+    written = yaml.safe_load("\n".join(line for line in lines if line.split(":")[0] in NAMES))
+    assert model().model_validate_json(json.dumps(written)) == model()()
 
 
 def test_the_starter_sets_nothing() -> None:
@@ -42,7 +44,7 @@ def test_the_starter_sets_nothing() -> None:
 
 def test_every_setting_has_help_and_says_what_is_needed() -> None:
     assert all(row.help.endswith(".") and row.needed for row in rows())
-    assert len(rows()) == len(HostSettings.model_fields)
+    assert len(rows()) == len(NAMES)
 
 
 @pytest.mark.parametrize(
@@ -83,13 +85,13 @@ def test_every_setting_has_help_and_says_what_is_needed() -> None:
     ],
 )
 def test_contradictory_settings_are_named_together(given: dict[str, object], names: tuple[str, ...], why: str) -> None:
-    ((found, said),) = contradictions(HostSettings.model_validate(given))
+    ((found, said),) = contradictions(checked(**given))
     assert found == names
     assert why in said
 
 
 def test_an_unknown_release_with_its_sum_is_accepted() -> None:
-    assert contradictions(HostSettings(ollama_version="0.99.0", ollama_archive_sha256="0" * 64)) == []
+    assert contradictions(checked(ollama_version="0.99.0", ollama_archive_sha256="0" * 64)) == []
 
 
 @pytest.mark.parametrize(
@@ -97,56 +99,56 @@ def test_an_unknown_release_with_its_sum_is_accepted() -> None:
     ["qwen3", "qwen3:8b", "hf.co/Org/Name-GGUF:Q4_K_M", "registry.internal:5000/team/model:1.0", "user/model"],
 )
 def test_tags_of_every_kind_are_accepted(tag: str) -> None:
-    assert HostSettings(models=(tag,)).models == (tag,)
+    assert checked(models=(tag,)).models == (tag,)
 
 
 @pytest.mark.parametrize("tag", ["", "qwen3 8b", "qwen3:", ":8b", "-x", "a/../../b c", "qwen3;reboot", "https://x/y"])
 def test_what_is_no_tag_is_refused(tag: str) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(models=(tag,))
+        checked(models=(tag,))
 
 
 @pytest.mark.parametrize("name", ["https://ai.internal", "ai.internal:8443", "ai internal", "-x", "x.", "a/b", ""])
 def test_what_is_no_host_name_is_refused(name: str) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(server_name=name)
+        checked(server_name=name)
 
 
 @pytest.mark.parametrize(("alias", "good"), [("2001:db8::1", True), ("192.0.2.1", True), ("a.b", True), ("a:b", False)])
 def test_aliases_are_names_or_addresses(alias: str, good: bool) -> None:
     if good:
-        assert HostSettings(server_aliases=(alias,)).server_aliases == (alias,)
+        assert checked(server_aliases=(alias,)).server_aliases == (alias,)
     else:
         with pytest.raises(ValidationError):
-            HostSettings(server_aliases=(alias,))
+            checked(server_aliases=(alias,))
 
 
 @pytest.mark.parametrize("code", ["", "German", "DE", "d", "de-AT"])
 def test_languages_are_iso_codes(code: str) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(languages=(code,))
+        checked(languages=(code,))
 
 
 @pytest.mark.parametrize("folder", ["/", "relative", "/a/../b", "/a b", "/a/", "/a;b", "/$HOME"])
 def test_folders_a_unit_file_could_not_hold_are_refused(folder: str) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(ollama_models_dir=folder)
+        checked(ollama_models_dir=folder)
 
 
 @pytest.mark.parametrize("email", ["admin", "a b@c.d", "$HOME@c.d", "a@`id`.d", 'a"@c.d'])
 def test_what_is_no_address_or_means_something_to_a_shell_is_refused(email: str) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(open_webui_admin_email=email)
+        checked(open_webui_admin_email=email)
 
 
 def test_a_slash_at_the_mirrors_end_does_not_matter() -> None:
-    assert HostSettings(ollama_mirror="https://m.internal/ollama/").ollama_mirror == "https://m.internal/ollama"
+    assert checked(ollama_mirror="https://m.internal/ollama/").ollama_mirror == "https://m.internal/ollama"
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), -1.0])
 def test_a_speed_must_be_a_speed(number: float) -> None:
     with pytest.raises(ValidationError):
-        HostSettings(min_tokens_per_second=number)
+        checked(min_tokens_per_second=number)
 
 
 @pytest.mark.parametrize(

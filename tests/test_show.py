@@ -1,6 +1,8 @@
 """A plan as a person reads it: wide and narrow, nothing lost, commands that can be copied."""
 
 import io
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,14 +12,13 @@ from inhouse.planner.show import FIRST_TOKEN, plan_view
 from inhouse.units import few, listed, number, rate, seconds, sum_of
 from tests.samples import CHAT, EMBEDDING, a_plan
 
-FAST = CHAT.model_copy(
-    update={
-        "purposes": ("chat", "vision"),
-        "tokens_per_second_low": 30.6,
-        "tokens_per_second": 36.2,
-        "tokens_per_second_high": 42.4,
-        "first_token_s": 4.4,
-    }
+FAST = replace(
+    CHAT,
+    purposes=("chat", "vision"),
+    tokens_per_second_low=30.6,
+    tokens_per_second=36.2,
+    tokens_per_second_high=42.4,
+    first_token_s=4.4,
 )
 
 
@@ -28,7 +29,7 @@ def shown(plan: Plan, width: int) -> str:
     return console.file.getvalue()
 
 
-def with_models(*models: object, **changes: object) -> Plan:
+def with_models(*models: object, **changes: Any) -> Plan:
     return a_plan("gpu1", models=models, **changes)
 
 
@@ -63,9 +64,9 @@ def test_a_wide_terminal_shows_a_table_and_a_narrow_one_does_not() -> None:
         ),
     ],
 )
-def test_a_speed_says_how_sure_it_is(changes: dict[str, object], says: str) -> None:
+def test_a_speed_says_how_sure_it_is(changes: dict[str, Any], says: str) -> None:
     for width in (80, 200):
-        assert says in shown(with_models(FAST.model_copy(update=changes)), width)
+        assert says in shown(with_models(replace(FAST, **changes)), width)
 
 
 def test_nothing_is_said_of_a_speed_that_is_not_known() -> None:
@@ -75,7 +76,7 @@ def test_nothing_is_said_of_a_speed_that_is_not_known() -> None:
 
 
 def test_which_models_take_turns_is_said_only_where_some_do() -> None:
-    turning = EMBEDDING.model_copy(update={"loaded": False})
+    turning = replace(EMBEDDING, loaded=False)
     for width in (80, 200):
         assert "takes turns" in shown(with_models(FAST, turning), width)
         assert "turns" not in shown(with_models(FAST, EMBEDDING), width)
@@ -83,11 +84,11 @@ def test_which_models_take_turns_is_said_only_where_some_do() -> None:
 
 
 def test_requests_side_by_side_stand_beside_the_context() -> None:
-    assert "4 x 8192" in shown(with_models(FAST.model_copy(update={"parallel": 4})), 200)
+    assert "4 x 8192" in shown(with_models(replace(FAST, parallel=4)), 200)
 
 
 def test_a_cpu_has_no_column_for_a_gpu() -> None:
-    plan = with_models(FAST.model_copy(update={"gpu_mib": 0}), accelerator="cpu")
+    plan = with_models(replace(FAST, gpu_mib=0), accelerator="cpu")
     assert "GPU" not in shown(plan, 200).replace(plan.hardware, "")
 
 

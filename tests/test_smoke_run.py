@@ -14,7 +14,8 @@ from inhouse import tls
 from inhouse.errors import VerifyError
 from inhouse.inventory import Connection, Host, Inventory
 from inhouse.results import SmokeResult, SmokeTest
-from inhouse.settings import HostSettings, Secrets
+from inhouse.secret_settings import Secrets
+from inhouse.settings import HostSettings
 from inhouse.smoke.backend import _hostspec, connect
 from inhouse.smoke.bounds import host_bound_s
 from inhouse.smoke.run import Crew, keep_results, run, subject_of, write_junit
@@ -180,5 +181,5 @@ def test_the_inventorys_key_is_the_only_one_tried_and_is_in_the_command_a_person
 
 
 def test_a_large_model_has_time_to_load() -> None:
-    large = CHAT.model_copy(update={"weights_mib": 65_000})
+    large = replace(CHAT, weights_mib=65_000)
     assert host_bound_s(a_plan(models=(large,))) - host_bound_s(a_plan(models=(CHAT,))) > 1000

@@ -145,7 +145,7 @@ def test_what_a_mixture_of_experts_reads() -> None:
 
 def test_a_table_of_which_a_token_needs_one_row_is_not_read() -> None:
     dense = model("llama3.1:8b")
-    tied = dense.model_copy(update={"architecture": dense.architecture.model_copy(update={"tied": True})})
+    tied = replace(dense, architecture=replace(dense.architecture, tied=True))
     table = dense.architecture.embedding_mib * 2**20 / 1e9
     assert speed.gigabytes_per_token(tied) - speed.gigabytes_per_token(dense) == pytest.approx(table)
 
@@ -153,7 +153,7 @@ def test_a_table_of_which_a_token_needs_one_row_is_not_read() -> None:
 def test_experts_of_the_catalogue_say_what_is_idle() -> None:
     plain = model("qwen3:30b")
     experts = catalogue.Experts(count=128, used=8, feed_forward=768)
-    known = plain.model_copy(update={"architecture": plain.architecture.model_copy(update={"experts": experts})})
+    known = replace(plain, architecture=replace(plain.architecture, experts=experts))
     assert speed.gigabytes_per_token(known) == pytest.approx(speed.gigabytes_per_token(plain), rel=0.1)
 
 
@@ -191,8 +191,7 @@ def test_a_smaller_cache_promises_no_speed_that_nobody_measured(text: Model, eng
 def test_a_larger_active_part_is_never_faster(active: float, more: float, engine: Engine) -> None:
     base = model("qwen3:30b")
     lean, fat = (
-        speed.predict(base.model_copy(update={"active_b": min(b, base.parameters_b)}), USE, engine)
-        for b in (active, active + more)
+        speed.predict(replace(base, active_b=min(b, base.parameters_b)), USE, engine) for b in (active, active + more)
     )
     assert lean is not None
     assert fat is not None

@@ -22,7 +22,8 @@ from inhouse.planner.hardware import parse
 from inhouse.planner.plan import Plan
 from inhouse.results import SmokeResult, SmokeTest
 from inhouse.settings import HostSettings
-from inhouse.speeds import NONE, SPEED_TEST, Speeds, device_name, load, remember
+from inhouse.speeds import NONE, Speeds, device_name
+from inhouse.speeds_file import SPEED_TEST, load, remember
 from tests.samples import CHAT, EMBEDDING, a_plan
 
 TAG = CHAT.tag
@@ -38,7 +39,7 @@ def inventory(tmp_path: Path) -> Inventory:
 
 def an_inventory(path: Path, **settings: Any) -> Inventory:
     hosts = tuple(
-        Host(name, (), Connection("ssh", name), HostSettings(**settings)) for name in ("gpu1", "gpu2", "gpu3")
+        Host(name, (), Connection("ssh", name), HostSettings.of(**settings)) for name in ("gpu1", "gpu2", "gpu3")
     )
     return Inventory(path, hosts, None)
 
@@ -135,7 +136,7 @@ def test_a_model_that_is_too_slow_or_lies_elsewhere_teaches_nothing(inventory: I
 
 
 def test_a_model_that_lies_partly_in_ram_teaches_nothing(inventory: Inventory) -> None:
-    plan = planned(models=(CHAT.model_copy(update={"gpu_share": 0.7}),))
+    plan = planned(models=(replace(CHAT, gpu_share=0.7),))
     learn(inventory, (plan, result_of(plan, 30.0)))
     assert load(inventory) == NONE
 

@@ -1,32 +1,34 @@
 """NVIDIA's driver, from drivers.yml: branches, the cards that each knows, and where a system gets it from."""
 
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
-
+from inhouse.catalogue.checked import Checked
 from inhouse.catalogue.chips import Generation
 from inhouse.catalogue.load import Row, read
 from inhouse.catalogue.version import version
 
 Origin = Literal["distribution", "nvidia"]
 Module = Literal["open", "proprietary"]
-Branch = Annotated[str, Field(pattern=r"^[0-9]{3}$")]
-Toolkit = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+$")]
-Id = Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")]
+Branch = Annotated[str, Checked(pattern=r"^[0-9]{3}$")]
+Toolkit = Annotated[str, Checked(pattern=r"^[0-9]+\.[0-9]+$")]
+Id = Annotated[str, Checked(pattern=r"^[0-9a-f]{4}$")]
 
 RHEL_FAMILY = frozenset({"rhel", "centos", "rocky", "almalinux", "ol"})
 """ID of os-release of RHEL and of what is rebuilt from it; a version is its first number."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Source(Row):
     """Where facts of the file come from."""
 
     what: str
-    read: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    read: Annotated[str, Checked(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 
 
+@dataclass(frozen=True, kw_only=True)
 class BranchOf(Row):
     """One branch of the driver."""
 
@@ -35,21 +37,22 @@ class BranchOf(Row):
     """Newest CUDA its programs may be made for; None where not known yet."""
     ended: bool = False
     """NVIDIA does not mend it any more."""
-    until: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$")] | None = None
+    until: Annotated[str, Checked(pattern=r"^[0-9]{4}-[0-9]{2}$")] | None = None
     """Month of its end; None where not known."""
     open_only: bool = False
     """There is no proprietary kernel module of it."""
     sources: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class Family(Row):
     """Cards that the same drivers know; `first_id` to `last_id` are PCI device ids."""
 
     name: str
     generations: tuple[Generation, ...] = ()
     """Empty: too old for Ollama."""
-    first_id: Id = Field(alias="from")
-    last_id: Id = Field(alias="to")
+    first_id: Id = field(metadata={"alias": "from"})
+    last_id: Id = field(metadata={"alias": "to"})
     modules: tuple[Module, ...]
     """Kernel modules that drive them, the better one first."""
     below_compute_7: bool = False
@@ -69,6 +72,7 @@ class Family(Row):
         return bool(self.generations)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Exceptional(Row):
     """Cards of a family that other kernel modules drive than the rest of it."""
 
@@ -78,6 +82,7 @@ class Exceptional(Row):
     sources: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class ChipNeeds(Row):
     """What a chip needs beyond its family."""
 
@@ -87,6 +92,7 @@ class ChipNeeds(Row):
     sources: str
 
 
+@dataclass(frozen=True, kw_only=True)
 class System(Row):
     """An operating system, and where it gets the driver from."""
 
@@ -115,6 +121,7 @@ class System(Row):
         return self.nvidia if architecture in self.nvidia_architectures else ()
 
 
+@dataclass(frozen=True, kw_only=True)
 class Drivers(Row):
     """The file drivers.yml."""
 
@@ -127,8 +134,8 @@ class Drivers(Row):
     chips: tuple[ChipNeeds, ...]
     systems: tuple[System, ...]
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def check(self) -> None:
+        """Fields and rows fit together."""
         cited = [
             *(row.sources for row in self.branches),
             *(row.sources for row in self.families),
@@ -143,13 +150,12 @@ class Drivers(Row):
         named = {b for s in self.systems for b in (*s.own, *s.nvidia)} | {self.production}
         if unknown := named - {row.branch for row in self.branches}:
             raise ValueError(f"branches without a row: {', '.join(sorted(unknown))}")
-        return self
 
     def family(self, device_id: str) -> Family:
         """The family of an NVIDIA card by its PCI device id (four hex digits), known or not."""
         family = next(row for row in self.families if int(device_id, 16) <= int(row.last_id, 16))
         own = next((row for row in self.exceptions if device_id in row.ids), None)
-        return family.model_copy(update={"name": own.name, "modules": own.modules}) if own else family
+        return replace(family, name=own.name, modules=own.modules) if own else family
 
     def branch(self, name: str) -> BranchOf | None:
         """A branch by its number; None if it is not known."""

@@ -48,10 +48,14 @@ def estimated(
 
 def as_record(header: Header, use: Use, gpus: int) -> dict[str, object]:
     """Everything that is known, for programs. MiB."""
+    from pydantic import TypeAdapter
+
+    from inhouse.catalogue.models import Architecture
+
     found = header.estimate(use, gpus)
     parts = {name: round(mib, 1) for name, mib in found._asdict().items()}
     sums = {"gpu": found.gpu, "beside_gpu": found.beside_gpu, "cpu": found.cpu}
-    numbers = header.architecture.model_dump(mode="json", exclude_defaults=True)
+    numbers = TypeAdapter(Architecture).dump_python(header.architecture, mode="json", exclude_defaults=True)
     return {
         "model": header.name,
         "known_architecture": header.known,

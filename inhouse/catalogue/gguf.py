@@ -6,7 +6,7 @@ from architecture to architecture. Only the header is read, however large the fi
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -131,7 +131,7 @@ def _header(name: str, reader: GGUFReader, projector: GGUFReader | None) -> Head
     apart = sum(int(t.n_bytes) for t in projector.tensors) if projector else 0
     return Header(
         name=name,
-        architecture=file.architecture(inline=projector is None),
+        architecture=_checked(name, file.architecture(inline=projector is None)),
         known=file.arch in KNOWN,
         file_mib=(reader.data.nbytes + apart) / 2**20,
         projector_mib=(file.size(file.vision) + apart) / 2**20,
@@ -140,6 +140,21 @@ def _header(name: str, reader: GGUFReader, projector: GGUFReader | None) -> Head
         weights_mib=file.size(file.text) / 2**20,
         drafts_mib=file.size(file.drafting) / 2**20,
     )
+
+
+def _checked(name: str, found: Architecture) -> Architecture:
+    """What was read, if a model can be so.
+
+    Raises:
+        PlanError: a number that no model has.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(Architecture).validate_python(asdict(found))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}, found {e['input']!r}" for e in error.errors())
+        raise PlanError(f"{name} is damaged, or of a kind that is not known: {wrong}. Name another file.") from error
 
 
 class _File:

@@ -1,15 +1,15 @@
 """One GPU of the catalogue: the facts that are stored, what is computed from them, and which of them cannot be."""
 
-from typing import Annotated, Literal, Self
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
-
+from inhouse.catalogue.checked import Checked, PositiveFloat, PositiveInt
 from inhouse.catalogue.chips import CHIPS, NVIDIA, Generation
 from inhouse.catalogue.drivers import drivers
 from inhouse.catalogue.load import Row
 
 Kind = Literal["desktop", "laptop", "workstation", "data-centre", "embedded", "soc"]
-PciId = Annotated[str, Field(pattern=r"^[0-9a-f]{4}$")]
+PciId = Annotated[str, Checked(pattern=r"^[0-9a-f]{4}$")]
 
 _WITHOUT_PCI = {"embedded", "soc"}
 _MIB_PER_32_BITS = (512, 1024, 2048, 3072, 4096, 6144)
@@ -20,6 +20,7 @@ _KEPT_BY_DRIVER = 0.08
 """Largest share of the memory on the box that a driver does not report (T4: 15,360 of 16,384 MiB)."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Gpu(Row):
     """One GPU, as sold. Its generation, compute capability and vendor are its chip's."""
 
@@ -51,8 +52,8 @@ class Gpu(Row):
     """The maker's dense half-precision TFLOPS, where its clock under matrix load is not the boost clock."""
     unified: bool = False
     """The memory is the host's."""
-    note: Annotated[str, Field(min_length=8)] | None = None
-    sources: Annotated[str, Field(pattern=r"^[a-z]+( [a-z]+)*$")]
+    note: Annotated[str, Checked(min_length=8)] | None = None
+    sources: Annotated[str, Checked(pattern=r"^[a-z]+( [a-z]+)*$")]
     """Keys of `Gpus.sources`, separated by blanks."""
 
     @property
@@ -83,11 +84,10 @@ class Gpu(Row):
             return self.published_tflops
         return self.units * CHIPS[self.chip].operations * self.boost_mhz / 1e6
 
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
+    def check(self) -> None:
+        """Fields and rows fit together."""
         if fault := self._chip() or self._speed() or self._identity() or self._memory():
             raise ValueError(fault)
-        return self
 
     def _chip(self) -> str | None:
         return None if self.chip in CHIPS else f"no chip {self.chip} in chips.py"

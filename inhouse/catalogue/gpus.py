@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import combinations
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
-
+from inhouse.catalogue.checked import Checked
 from inhouse.catalogue.chips import NVIDIA
 from inhouse.catalogue.gpu import Gpu as Gpu
 from inhouse.catalogue.load import Row, read
@@ -15,22 +15,24 @@ from inhouse.catalogue.load import Row, read
 _MAKERS = {"nvidia", "geforce", "tesla", "quadro", "amd", "radeon", "instinct", "apple", "graphics"}
 
 
+@dataclass(frozen=True, kw_only=True)
 class Source(Row):
     """Where numbers of the file come from; rows name it by a short key."""
 
-    what: Annotated[str, Field(min_length=8)]
-    read: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    what: Annotated[str, Checked(min_length=8)]
+    read: Annotated[str, Checked(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
     """Day on which it was read."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Gpus(Row):
     """The file gpus.yml."""
 
     sources: dict[str, Source]
     gpus: tuple[Gpu, ...]
 
-    @model_validator(mode="after")
-    def _rows_agree(self) -> Self:
+    def check(self) -> None:
+        """Fields and rows fit together."""
         if unknown := {key for g in self.gpus for key in g.sources.split()} - set(self.sources):
             raise ValueError(f"sources without an entry: {', '.join(sorted(unknown))}")
         if unused := set(self.sources) - {key for g in self.gpus for key in g.sources.split()}:
@@ -40,7 +42,6 @@ class Gpus(Row):
             raise ValueError(f"GPUs given twice: {', '.join(twice)}")
         for rows in self.by_id.values():
             _told_apart(rows)
-        return self
 
     @cached_property
     def by_id(self) -> dict[tuple[str, str], list[Gpu]]:

@@ -1,7 +1,7 @@
 """Catalogue files that were read and checked once, kept in the user's cache: to do that anew takes longer than a plan.
 
-What is kept begins with a digest of itself, of the file's text, of this package's source, and of the releases of Python
-and pydantic. Where any of these changed, or a part was not written, the digest differs, and the file is read anew.
+What is kept begins with a digest of itself, of the file's text, of this package's source and of the release of Python.
+Where any of these changed, or a part was not written, the digest differs, and the file is read anew.
 """
 
 import os
@@ -15,8 +15,6 @@ from importlib import resources
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
-
-from pydantic import VERSION
 
 _DIGEST_BYTES = 32
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -62,7 +60,7 @@ def _digest(text: str, content: bytes) -> bytes:
 def _readers() -> blake2b:
     """Digest of all that reads and checks."""
     sources = sorted(f.read_bytes() for f in resources.files(__package__).iterdir() if f.name.endswith(".py"))
-    found = blake2b(f"{sys.version} {VERSION} ".encode(), digest_size=_DIGEST_BYTES)
+    found = blake2b(f"{sys.version} ".encode(), digest_size=_DIGEST_BYTES)
     for source in sources:
         found.update(b"%d:" % len(source) + source)
     return found

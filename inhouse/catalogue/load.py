@@ -1,21 +1,41 @@
 """Reads a catalogue file and checks every row; an error names the file, the row and the field."""
 
-from importlib import resources
-from typing import Any, TypeVar
+from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from importlib import resources
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from inhouse.catalogue import kept
 from inhouse.errors import PlanError
 
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
 
-class Row(BaseModel):
-    """A record of the catalogue: nothing unknown, nothing changed after loading.
 
-    Only a file's own class is built: it holds those of its rows, and no row is read alone.
-    """
+class Row:
+    """A record of the catalogue, a frozen dataclass: nothing unknown, nothing changed after loading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    def check(self) -> None:
+        """Check what no single field shows. Done where a file is read.
+
+        Raises:
+            ValueError: fields contradict each other.
+        """
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Row], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """What pydantic asks a class for."""
+        from pydantic_core.core_schema import no_info_after_validator_function
+
+        return no_info_after_validator_function(_checked, handler(source))
+
+
+def _checked(row: Row) -> Row:
+    row.check()
+    return row
 
 
 File = TypeVar("File", bound=Row)
@@ -41,13 +61,15 @@ def check(name: str, text: str, kind: type[File]) -> File:
     Raises:
         PlanError: as `read`.
     """
-    import yaml  # takes longer to load than a plan to make, and a catalogue that is kept needs none of it
+    # These take longer to load than a plan to make, and a catalogue that is kept needs none of them.
+    import yaml
+    from pydantic import TypeAdapter, ValidationError
 
     from inhouse.catalogue.rows import rows
 
     try:
         content = rows(text)
-        return kind.model_validate(content)
+        return TypeAdapter(kind).validate_python(content)
     except yaml.YAMLError as error:
         raise PlanError(f"{name} is not YAML: {error}") from error
     except ValidationError as error:

@@ -1,10 +1,10 @@
 """Pinned releases: version, file and SHA-256 together, from releases.yml."""
 
+from dataclasses import dataclass
 from functools import cache
 from typing import Annotated
 
-from pydantic import Field
-
+from inhouse.catalogue.checked import Checked
 from inhouse.catalogue.load import Row, read
 from inhouse.catalogue.version import Version, version
 
@@ -12,14 +12,16 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """uname -m → the name in the file names of Ollama's releases."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Archive(Row):
     """One file of a release."""
 
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    agreeing: Annotated[int, Field(ge=1)]
+    sha256: Annotated[str, Checked(pattern=r"^[0-9a-f]{64}$")]
+    agreeing: Annotated[int, Checked(ge=1)]
     """How many independent public repositories pin this sum."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class OllamaRelease(Row):
     """One release of Ollama, by architecture."""
 
@@ -32,6 +34,7 @@ class OllamaRelease(Row):
         return {"amd64": self.amd64, "arm64": self.arm64}.get(architecture)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Folders(Row):
     """Folders inside the archive, by what they are for."""
 
@@ -39,6 +42,7 @@ class Folders(Row):
     vulkan: tuple[str, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Ollama(Row):
     """Everything known about Ollama's releases."""
 
@@ -66,6 +70,7 @@ class Ollama(Row):
         return None
 
 
+@dataclass(frozen=True, kw_only=True)
 class OpenWebui(Row):
     """What Open-WebUI needs."""
 
@@ -80,6 +85,7 @@ class OpenWebui(Row):
         return version(self.python_from) <= version(found) < version(self.python_below)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Releases(Row):
     """The file releases.yml."""
 

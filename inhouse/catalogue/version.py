@@ -4,10 +4,10 @@ import re
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import Field
+from inhouse.catalogue.checked import Checked
 
 _LEADING = re.compile(r"\d+(\.\d+)*")
-Version = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)+$")]
+Version = Annotated[str, Checked(pattern=r"^[0-9]+(\.[0-9]+)+$")]
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,7 @@ from inhouse.deploys.open_webui_env import settings_body
 from inhouse.deploys.open_webui_lock import INSTALLER, REQUIREMENTS, locked, template_body
 from inhouse.deploys.operations import Folder, file, folders, packages, pending, script
 from inhouse.planner.plan import Plan
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 from inhouse.templating import render
 
 BACKUPS = "/var/lib/inhouse/backups/open-webui"

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from inhouse import layout
 from inhouse.planner.plan import Plan
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 from inhouse.templating import render
 
 

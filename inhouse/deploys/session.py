@@ -2,7 +2,7 @@
 
 import os
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import FrameType
 from typing import Generic, TypeVar
@@ -16,7 +16,7 @@ from pyinfra.context import ctx_state, host, state
 
 from inhouse.handover import EVENTS_VARIABLE, Event
 from inhouse.planner.plan import Plan
-from inhouse.settings import Secrets
+from inhouse.secret_settings import Secrets
 
 # The file lies in the session's own tmpfs where there is one, so that it cannot outlive the login.
 _MAKE_ASKPASS = (
@@ -47,7 +47,7 @@ def plan() -> Plan:
 
     (Read from `host_data`: `host.data.host` is an attribute of pyinfra's own.)
     """
-    return Plan.model_validate({name: host.host_data[name] for name in Plan.model_fields})
+    return Plan.of({field.name: host.host_data[field.name] for field in fields(Plan)})
 
 
 def secrets() -> Secrets:

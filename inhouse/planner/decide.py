@@ -50,7 +50,6 @@ def decide(
     counts_once = version(settings.ollama_version) >= version(COUNTS_VISION_ONCE)
     alike = _Alike(
         settings=settings,
-        stated=frozenset(settings.model_fields_set & {"purposes", "min_tokens_per_second"}),
         cards=tuple(_unnamed(number, card) for number, card in enumerate(machine.cards)),
         memory_mib=facts.memory_total_mib,
         cpu=facts.cpu,
@@ -79,7 +78,6 @@ class _Alike:
     """All that a choice depends on: the same for hosts of one kind, whose GPUs differ only in their UUIDs."""
 
     settings: HostSettings
-    stated: frozenset[str]
     cards: tuple[Card, ...]
     """With numbers instead of UUIDs."""
     memory_mib: int

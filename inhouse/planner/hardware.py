@@ -1,7 +1,7 @@
 """An imagined host from a line of text: what to buy, asked before anything is bought."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 from inhouse.catalogue import gpus as catalogue
@@ -20,6 +20,7 @@ MOST_CARDS = 16
 MOST_NAMED = 5
 """GPUs that are listed where a name fits several."""
 _NUMBER = re.compile(r"(?P<key>ram|disk|cpu)[ =:]*(?P<value>\d+)\s*(?:gib|gb|cores)?", re.IGNORECASE)
+_ABOUT_NUMBER = re.compile(r"\b(?P<key>ram|disk|cpu)\b", re.IGNORECASE)
 _COUNTED = re.compile(r"(?:(?P<before>\d+)\s*x\s+)?(?P<name>.+?)(?:(?<=[\d\s])x\s*(?P<after>\d+))?", re.IGNORECASE)
 _SIZED = re.compile(r"(?P<name>.+?)[ _-]*\b(?P<gib>\d+)\s*(?:gib|gb|g)?", re.IGNORECASE)
 _KEPT_BY_SYSTEM = 0.08
@@ -133,6 +134,10 @@ def _alone(text: str, cards: list[Gpu], ram: int | None) -> Gpu:
 
 
 def _cards(part: str) -> list[Gpu]:
+    if about := _ABOUT_NUMBER.search(part):
+        key = about["key"].lower()
+        unit = "cores" if key == "cpu" else "GiB"
+        raise PlanError(f'"{part}" is not understood: {key} takes one whole number above 0, of {unit}. {EXAMPLE}')
     match = _COUNTED.fullmatch(part)
     if match is None:
         raise PlanError(f'"{part}" is not understood. {EXAMPLE}')
@@ -159,7 +164,7 @@ def _card(name: str) -> Gpu:
     known = catalogue.names()
     near = [known[key].name for key in get_close_matches(catalogue.plain(name), known, n=3, cutoff=0.5)]
     listed = ", ".join(dict.fromkeys(near)) or "none"
-    raise PlanError(f'"{name}" is no GPU of the catalogue and none of ram, disk, cpu; nearest: {listed}. {EXAMPLE}')
+    raise PlanError(f'"{name}" is no GPU of the catalogue; nearest: {listed}. {EXAMPLE}')
 
 
 def _named(name: str) -> list[Gpu]:
@@ -181,4 +186,4 @@ def _of_size(machine: Gpu, gib: int) -> Gpu:
     if size is None:
         sold = ", ".join(str(round(mib / 1024)) for mib in sizes)
         raise PlanError(f"{machine.name} is not sold with {gib} GiB of memory; with: {sold} GiB.")
-    return machine.model_copy(update={"memory_mib": size})
+    return replace(machine, memory_mib=size)

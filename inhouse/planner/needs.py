@@ -64,7 +64,7 @@ class Needs:
     @Kept
     def purposes(self) -> tuple[Purpose, ...]:
         """What models are wanted for; none where models are pinned and purposes are not stated."""
-        stated = "purposes" in self.settings.model_fields_set
+        stated = "purposes" in self.settings.stated
         return () if self.settings.models is not None and not stated else self.settings.purposes
 
     @Kept
@@ -93,7 +93,7 @@ class Needs:
     def wants(self) -> Wants:
         """What the worth of a model depends on."""
         least = self.settings.min_tokens_per_second
-        stated = "min_tokens_per_second" in self.settings.model_fields_set and least >= SLOWEST_LIKED
+        stated = "min_tokens_per_second" in self.settings.stated and least >= SLOWEST_LIKED
         return Wants(self.settings.context_length, self.slots[0], self.cache_types[0], least, stated)
 
     @Kept

@@ -3,15 +3,22 @@
 A plan holds no secret. It can be saved, reviewed, diffed and applied later.
 """
 
-from typing import Literal
+from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
-class PlannedModel(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class PlannedModel:
     """One model on one host. Memory is MiB."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     tag: str
     purposes: tuple[str, ...]
@@ -44,10 +51,11 @@ class PlannedModel(BaseModel):
     """One sentence."""
 
 
-class Plan(BaseModel):
+@dataclass(frozen=True, kw_only=True)
+class Plan:
     """What a host will be. Every setting of Ollama is explicit, so that an upgrade cannot move a default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     host: str
     note: str
@@ -139,10 +147,20 @@ class Plan(BaseModel):
     problems: tuple[str, ...]
     """What forbids applying this plan; `up` leaves the host alone."""
 
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Plan:
+        """The plan of a record, as `dataclasses.asdict` or JSON has it.
+
+        Raises:
+            pydantic.ValidationError: it is not what a plan of this release is.
+        """
+        return _reader().validate_python(record)
+
     def role_variables(self, role: str) -> dict[str, object]:
         """What was decided for a role: its variables by name, as JSON has them, without those left to its defaults."""
-        found = self.model_dump(mode="json", exclude_none=True)
-        return {name: value for name, value in found.items() if name.startswith(f"{role}_")}
+        found = {field.name: getattr(self, field.name) for field in fields(self) if field.name.startswith(f"{role}_")}
+        decided = {name: value for name, value in found.items() if value is not None}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in decided.items()}
 
     @property
     def chat_models(self) -> tuple[PlannedModel, ...]:
@@ -153,3 +171,10 @@ class Plan(BaseModel):
     def embedding_models(self) -> tuple[PlannedModel, ...]:
         """Models that embed."""
         return tuple(m for m in self.models if m.purposes == ("embedding",))
+
+
+@cache
+def _reader() -> TypeAdapter[Plan]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Plan)

@@ -112,7 +112,7 @@ def _longest_context(purpose: Purpose, needs: Needs, budget: Budget) -> str | No
     """The longest shorter context at which a model would run, where a context was asked for."""
     asked = needs.settings.context_length or 0
     for context in sorted((c for c in (2048, *LADDER, 65536, 131072) if c < asked), reverse=True):
-        shorter = replace(needs, settings=needs.settings.model_copy(update={"context_length": context}))
+        shorter = replace(needs, settings=replace(needs.settings, context_length=context))
         if option := best(shorter, budget, (purpose,), Pins()).serving.get(purpose):
             speed = f" at about {option.likely:.1f} tokens/s" if option.speed else ""
             return f" Nearest: {purpose} at {context} tokens runs {option.model.tag}{speed}."

@@ -1,6 +1,7 @@
 """Machines side by side, as a person and as a program read it."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -79,7 +80,7 @@ def comparison_record(machines: Sequence[Compared]) -> list[dict[str, object]]:
             "accelerator": m.accelerator,
             "memory_mib": m.memory_mib,
             "bandwidth_gbs": m.bandwidth_gbs,
-            "models": [model.model_dump(mode="json") for model in m.models],
+            "models": [asdict(model) for model in m.models],
             "cannot": list(m.cannot),
             "notes": list(m.notes),
             "deployable": m.deployable,

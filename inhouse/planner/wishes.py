@@ -1,7 +1,7 @@
 """Settings for hardware that is only thought of: `--set NAME=VALUE`, with the names and errors of an inventory."""
 
 from collections.abc import Sequence
-from typing import Any, get_args, get_origin
+from typing import Any, get_args, get_origin, get_type_hints
 
 from inhouse.errors import SettingsError
 from inhouse.host_variables import HostVariables, Variable
@@ -56,6 +56,6 @@ def _value(name: str, text: str) -> Any:
 
 
 def _takes_list(name: str) -> bool:
-    field = HostSettings.model_fields.get(name)
-    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    kind = get_type_hints(HostSettings).get(name)
+    kinds = (kind, *get_args(kind))
     return any(get_origin(kind) is tuple for kind in kinds)

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,9 +31,9 @@ class ChatHost:
         """Run a shell command as root on the host, past SSH."""
         return self.lab.run(NAME, command)
 
-    def deploy(self, **changes: object) -> DeployResult:
+    def deploy(self, **changes: Any) -> DeployResult:
         """Deploy the plan with `changes` to its fields."""
-        return run_pyinfra(self.inventory, [self.plan.model_copy(update=changes)], dry=False)[NAME]
+        return run_pyinfra(self.inventory, [replace(self.plan, **changes)], dry=False)[NAME]
 
     def with_secrets(self, copy: Path, **values: str) -> "ChatHost":
         """Return the same host in a copy of the inventory whose vault holds other secrets."""

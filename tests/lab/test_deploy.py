@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -47,9 +48,9 @@ class Service:
         """Apply the plans to both hosts."""
         return run_pyinfra(self.inventory, list(self.plans.values()), dry=dry, on_line=on_line)
 
-    def deploy_one(self, host: str, on_line: Callable[[str], None] | None = None, **changes: object) -> DeployResult:
+    def deploy_one(self, host: str, on_line: Callable[[str], None] | None = None, **changes: Any) -> DeployResult:
         """Apply one host's plan, with changes."""
-        plan = self.plans[host].model_copy(update=changes)
+        plan = replace(self.plans[host], **changes)
         return run_pyinfra(self.inventory, [plan], dry=False, on_line=on_line)[host]
 
     def client(self, host: str, token: bool = False) -> httpx.Client:
@@ -70,8 +71,12 @@ def service(lab: LabHandle) -> Service:
     inventory = load(lab.folder).limited_to(HOSTS)
     found = survey(inventory, Progress(Console(quiet=True)))
     assert not found.errors
-    without = {"open_webui": False, "open_webui_default_model": None, "open_webui_embedding_model": None}
-    return Service(lab, inventory, {name: plan.model_copy(update=without) for name, plan in found.plans.items()})
+    without: dict[str, Any] = {
+        "open_webui": False,
+        "open_webui_default_model": None,
+        "open_webui_embedding_model": None,
+    }
+    return Service(lab, inventory, {name: replace(plan, **without) for name, plan in found.plans.items()})
 
 
 def test_a_dry_run_lists_what_would_change_and_changes_nothing(service: Service) -> None:
@@ -162,7 +167,7 @@ def test_a_server_that_runs_with_other_settings_than_the_file_is_restarted(servi
 
 
 def test_a_wrong_checksum_stops_that_host_alone_and_its_old_release_goes_on(service: Service) -> None:
-    broken = service.plans["bookworm"].model_copy(update={"ollama_archive_sha256": "b" * 64})
+    broken = replace(service.plans["bookworm"], ollama_archive_sha256="b" * 64)
     results = run_pyinfra(service.inventory, [broken, service.plans["trixie"]], dry=False)
     assert results["trixie"].status == "unchanged"
     assert results["bookworm"].status == "failed"

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +137,7 @@ def test_hosts_that_stand_in_no_inventory_are_refused(world: World) -> None:
 
 def test_in_check_mode_the_plan_is_asked_and_changes_are_counted(world: World) -> None:
     home = world.inventory("home", "a", "b", "c")
-    plans = {host: a_plan(host).model_dump(mode="json") for host in "ab"}
+    plans = {host: asdict(a_plan(host)) for host in "ab"}
     pending = {"a": {"changes": ["Ollama runs"], "error": ""}, "b": {"changes": [], "error": ""}}
     world.answer("plan", {"hosts": plans, "changes": pending, "errors": {"c": "no route to host"}}, rc=1)
     code, said = world.play("-i", home, "--check")
@@ -166,7 +166,7 @@ def test_the_plan_decides_the_variables_of_roles(world: World) -> None:
     home = world.inventory("home", "a", "b")
     decided = a_plan("a", machine_roles=("nvidia_driver",), nvidia_driver_branch="580", cuda_toolkit_versions=("12.9",))
     refused = a_plan("b", problems=("Port 443 is taken by nginx.",))
-    plans = {plan.host: {"plan": plan.model_dump(mode="json")} for plan in (decided, refused)}
+    plans = {plan.host: {"plan": asdict(plan)} for plan in (decided, refused)}
     world.answer("plan", {"hosts": plans, "errors": {}}, rc=1)
     names = "machine_roles ~ nvidia_driver_branch ~ cuda_toolkit_versions ~ (nvidia_driver_module is defined)"
     code, said = world.play(

@@ -6,6 +6,8 @@ A row gives every number that decides memory; what only a file needs stands here
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from inhouse.catalogue.models import Architecture
 from inhouse.catalogue.models import Model as Row
 from inhouse.catalogue.models import models as rows
@@ -36,7 +38,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
 
 
 def _numbers(name: str, **fields: Any) -> Architecture:
-    return Architecture.model_validate({"name": name, **fields})
+    return TypeAdapter(Architecture).validate_python({"name": name, **fields})
 
 
 PUBLISHED: Final[Mapping[str, Model]] = {
