@@ -26,7 +26,8 @@ def test_the_kernel_that_runs_is_the_newest(host: Host) -> None:
 
 def test_it_has_loaded_the_module_that_dkms_built(host: Host) -> None:
     assert host.file("/sys/module/nvidia/version").content_string.strip() == NEWER
-    status = host.check_output("dkms status")
+    with host.sudo():
+        status = host.check_output("dkms status")
     assert f"nvidia/{NEWER}, {host.check_output('uname -r')}, x86_64: installed" in status
 
 

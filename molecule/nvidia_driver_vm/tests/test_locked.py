@@ -16,5 +16,5 @@ def test_nothing_of_nvidia_is_installed(host: Host) -> None:
 
 
 def test_no_file_of_the_role_is_there(host: Host) -> None:
-    found = host.check_output("find /etc/apt /etc/modprobe.d /var/lib -iname '*nvidia*'")
-    assert found == ""
+    with host.sudo():
+        assert host.check_output("find /etc/apt /etc/modprobe.d /var/lib -iname '*nvidia*'") == ""
