@@ -101,6 +101,12 @@ def test_preflight_comes_first_and_changes_nothing(role: str) -> None:
                 assert task["changed_when"] is False, (file, task["name"])
 
 
+def test_roles_that_take_packages_away_do_it_by_the_same_script() -> None:
+    copies = [file.read_text() for file in ROLES.glob("*/files/unneeded.sh")]
+    assert len(copies) > 1
+    assert len(set(copies)) == 1
+
+
 @each_machine_role
 def test_steps_have_the_same_names_in_every_role(role: str) -> None:
     present = load(ROLES / role / "tasks" / "present.yml")
