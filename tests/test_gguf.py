@@ -4,13 +4,14 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
 
 from inhouse.catalogue import estimating, gguf
-from inhouse.catalogue.models import Architecture
+from inhouse.catalogue.models import Architecture, KvLayers
 from inhouse.cli import app
 from inhouse.errors import PlanError
 from inhouse.planner.memory import Use
@@ -164,6 +165,24 @@ def test_a_file_that_was_cut(kept: int, tmp_path: Path) -> None:
         opened.truncate(kept)
     with pytest.raises(PlanError, match="is cut short or damaged"):
         gguf.read(file)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"heads": 0}, "attention.head_count is 0; no model can be estimated"),
+        ({"embedding": 0}, "has no token_embd.weight"),
+        ({"blocks": 0}, "block_count is 0; no model can be estimated"),
+        ({"vocabulary": 0}, "has no token_embd.weight"),
+        ({"kv": (KvLayers(layers=30, heads=0, dim=64),)}, "kv.0.heads: Input should be greater than 0, found 0"),
+    ],
+)
+def test_a_number_that_no_model_has(wrong: dict[str, Any], says: str, tmp_path: Path) -> None:
+    model = small(cases.models()["smollm2:135m"])
+    damaged = Model(replace(model.architecture, **wrong), model.context_trained, model.quantization, model.extra)
+    layouts.write(tmp_path / "model.gguf", damaged)
+    with pytest.raises(PlanError, match=says):
+        gguf.read(tmp_path / "model.gguf")
 
 
 def test_the_command_prints_every_part(tmp_path: Path) -> None:

@@ -179,11 +179,13 @@ class _File:
     def number(self, key: str) -> int:
         """A number every model has; the largest, where layers differ."""
         found = self.own(key)
-        if found is None:
+        number = 0 if found is None else max(found) if isinstance(found, list) else int(found)
+        if number < 1:
+            what = "missing" if found is None else str(number)
             raise PlanError(
-                f"{self.name}: {self.arch or 'its architecture'}.{key} is missing; no model can be estimated."
+                f"{self.name}: {self.arch or 'its architecture'}.{key} is {what}; no model can be estimated."
             )
-        return max(found) if isinstance(found, list) else int(found)
+        return number
 
     def each(self, key: str, default: int) -> list[int]:
         """A number of every block."""
@@ -237,7 +239,7 @@ class _File:
     def architecture(self, inline: bool) -> Architecture:
         """All numbers of the file."""
         table = self.tensors.get("token_embd.weight")
-        if table is None:
+        if table is None or not table.n_elements:
             raise PlanError(f"{self.name} has no token_embd.weight: it is no language model. Name another file.")
         positions = self.tensors.get("position_embd.weight")
         return Architecture(
