@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from inhouse.settings import HostSettings
 
 NAMES = tuple(field.name for field in fields(HostSettings) if field.metadata)
+"""What an inventory may state: every field but `stated`, which is worked out."""
 
 
 @cache
