@@ -30,6 +30,11 @@ LOG = logging.getLogger(__name__)
 SLOW_MS = 120_000
 """Milliseconds: a small host loads the model at the first question."""
 
+PIECES = 3
+QUESTIONS = 3
+"""One answer may come at once: the lab's model has little sense, and now and then writes next to nothing; or the machine
+was busy. What holds answers back does so with each."""
+
 # Lengths of the answer's text, each once, for as long as it is not finished (then it can be regenerated).
 WATCH = """() => {
   window.grown = [];
@@ -150,8 +155,8 @@ def sign_in(page: Page, chat: ChatHost, person: Person) -> None:
     page.click("button[type=submit]")
 
 
-def test_a_person_signs_in_and_sees_the_answer_grow(page: Page, chat: ChatHost, person: Person, seen: Seen) -> None:
-    sign_in(page, chat, person)
+def answered(page: Page, chat: ChatHost) -> tuple[list[int], str]:
+    """The lengths that the answer had before it was finished, and then its text."""
     chosen = page.get_by_role("button", name=f"Selected model: {chat.plan.open_webui_default_model}")
     expect(chosen).to_be_visible(timeout=SLOW_MS)
     page.evaluate(WATCH)
@@ -159,10 +164,21 @@ def test_a_person_signs_in_and_sees_the_answer_grow(page: Page, chat: ChatHost, 
     page.keyboard.type("Say hello in five words.")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="Regenerate")).to_be_visible(timeout=SLOW_MS)
-    grown = page.evaluate("window.grown")
+    grown: list[int] = page.evaluate("window.grown")
+    return grown, page.locator(".chat-assistant").last.inner_text().strip()
+
+
+def test_a_person_signs_in_and_sees_the_answer_grow(page: Page, chat: ChatHost, person: Person, seen: Seen) -> None:
+    sign_in(page, chat, person)
+    for _ in range(QUESTIONS):
+        grown, answer = answered(page, chat)
+        LOG.warning("answer of %d characters, which had %s of them: %r", len(answer), grown, answer)
+        if len(grown) >= PIECES:
+            break
+        page.get_by_role("link", name="New Chat").first.click()
     if picture := os.environ.get("SCREENSHOT"):
         page.screenshot(path=picture)
-    assert len(grown) >= 3, f"the answer did not come piece by piece; lengths of its text: {grown}"
+    assert len(grown) >= PIECES, f"no answer came piece by piece; lengths of the last one's text: {grown}"
     assert seen.hosts == {chat.plan.server_name}
     assert seen.errors == []
 
