@@ -32,7 +32,7 @@ SLOW_MS = 120_000
 
 PIECES = 3
 QUESTIONS = 3
-"""One answer may come at once: the lab's model has little sense, and now and then writes next to nothing; or the machine
+"""One answer may come at once: the lab's model has little sense and now and then writes next to nothing, or the machine
 was busy. What holds answers back does so with each."""
 
 # Lengths of the answer's text, each once, for as long as it is not finished (then it can be regenerated).
