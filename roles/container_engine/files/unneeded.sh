@@ -13,9 +13,9 @@ trap 'rm -f "$states"' EXIT
 as_automatic() {
     [ $# -eq 0 ] || apt-mark -o Dir::State::extended_states="$states" auto "$@" >/dev/null
 }
-# would_go [OPTION]…: with a failure of apt as its own, which a pipe would lose
+# would_go [OPTION]…: with a failure of apt as its own, which a pipe would lose. Of a kernel that boots apt would keep the headers.
 would_go() {
-    simulated=$(apt-get --simulate -o Dir::State::extended_states="$states" "$@" autoremove)
+    simulated=$(apt-get --simulate -o Dir::State::extended_states="$states" -o APT::Protect-Kernels=false "$@" autoremove)
     echo "$simulated" | sed -n 's/^Remv \([^ ]*\).*/\1/p'
 }
 
