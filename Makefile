@@ -5,17 +5,24 @@
 VENV := .venv
 RUN := $(VENV)/bin
 
-.PHONY: demo test unit bench oracle molecule molecule-all lint format clean prepare
+.PHONY: demo test unit engine-tests quick-scenarios bench oracle molecule molecule-all lint format clean prepare
 
 demo: prepare
 	@$(RUN)/inhouse demo
 
 test: unit
 	@.ci/lab-tests
-	@.ci/molecule --quick
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line engine-tests quick-scenarios
 
 unit: prepare
 	@$(RUN)/pytest -q -n 2 --dist worksteal -m "not lab" --ignore tests/lab tests
+
+# The tests that need the lab's programs and no hosts: beside the scenarios, for half of their time they wait.
+engine-tests: prepare
+	@$(RUN)/pytest -m lab --ignore tests/lab --durations=5 tests
+
+quick-scenarios: prepare
+	@.ci/molecule --quick
 
 oracle: prepare
 	@$(RUN)/python -m tests.oracle
