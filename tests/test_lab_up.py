@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,15 @@ def test_a_daemon_that_was_started_here_is_ended_here(tmp_path: Path, monkeypatc
     assert controller.stop() is True
     assert not controller._alive(pid)
     assert controller.stop() is False
+
+
+@pytest.mark.usefixtures("no_daemon")
+def test_of_two_who_start_a_daemon_at_once_one_starts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_dockerd(tmp_path, FAKE_DAEMON.format(python=sys.executable), monkeypatch)
+    with ThreadPoolExecutor() as both:
+        started = [both.submit(controller.start) for _ in range(2)]
+    assert sorted(one.result() for one in started) == [False, True]
+    assert controller.stop() is True
 
 
 @pytest.mark.usefixtures("no_daemon")

@@ -18,7 +18,7 @@ import stamina
 from docker.errors import DockerException
 
 from inhouse.errors import LabError
-from inhouse.lab.paths import LAB_LABEL, cache_dir
+from inhouse.lab.paths import LAB_LABEL, cache_dir, one_at_a_time
 
 PACKAGES = ("docker.io", "iptables", "mmdebstrap", "openssh-client")
 """What a bare Debian machine needs to run a lab."""
@@ -70,23 +70,24 @@ def start() -> bool:
     Raises:
         LabError: the packages cannot be installed, or the daemon ends at once.
     """
-    if isinstance(_connect(), docker.DockerClient):
-        return False
-    if shutil.which("dockerd") is None:
-        install(PACKAGES)
-    if _started_by_package():
+    with one_at_a_time("dockerd"):
+        if isinstance(_connect(), docker.DockerClient):
+            return False
+        if shutil.which("dockerd") is None:
+            install(PACKAGES)
+        if _started_by_package():
+            return True
+        log = cache_dir() / "dockerd.log"
+        with log.open("wb") as output:
+            daemon = subprocess.Popen(
+                ["dockerd", "--pidfile", str(_pid_file())],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        _wait_for(daemon, log)
         return True
-    log = cache_dir() / "dockerd.log"
-    with log.open("wb") as output:
-        daemon = subprocess.Popen(
-            ["dockerd", "--pidfile", str(_pid_file())],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    _wait_for(daemon, log)
-    return True
 
 
 def stop() -> bool:

@@ -3,13 +3,11 @@
 An image's tag is a hash of its definition, so a changed definition makes a new image and an unchanged one is free.
 """
 
-import fcntl
 import hashlib
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from docker.errors import BuildError, ImageNotFound
 from inhouse.errors import LabError
 from inhouse.lab.archive import File, tar
 from inhouse.lab.controller import have_mmdebstrap
-from inhouse.lab.paths import cache_dir
+from inhouse.lab.paths import cache_dir, one_at_a_time
 
 REPOSITORY = "inhouse-lab"
 DEBIAN_RELEASES = {"bookworm": "12", "trixie": "13"}
@@ -53,7 +51,7 @@ def ensure_image(
         LabError: no space, or no package could be fetched.
     """
     image = image_name(suite, packages)
-    with _lock(f"image-{suite}"):
+    with one_at_a_time(f"image-{suite}"):
         if not _exists(client, image):
             on_step(f"image {image}: being made from Debian's packages (once; a minute or two)")
             require_space(cache_dir(), IMAGE_MIB)
@@ -173,11 +171,3 @@ def require_space(folder: Path, mib: int) -> None:
     free = shutil.disk_usage(folder).free // 2**20
     if free < mib:
         raise LabError(f"{folder}: {free} MiB free, {mib} MiB needed. Free some space, then repeat.")
-
-
-@contextmanager
-def _lock(name: str) -> Iterator[None]:
-    """One process at a time, however many labs are started side by side."""
-    with (cache_dir() / f"{name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

@@ -1,6 +1,5 @@
 """Addresses of lab hosts: each has a loopback address of its own with the standard ports, however many labs run."""
 
-import fcntl
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 import docker
 
 from inhouse.errors import LabError
-from inhouse.lab.paths import ADDRESS_LABEL, LAB_LABEL, cache_dir
+from inhouse.lab.paths import ADDRESS_LABEL, LAB_LABEL, one_at_a_time
 
 PREFIX = "127.0.1."
 FIRST, LAST = 2, 254
@@ -39,8 +38,7 @@ class Endpoint:
 @contextmanager
 def allocation() -> Iterator[None]:
     """Held from choosing addresses until the containers that carry them exist: labs may start side by side."""
-    with (cache_dir() / "addresses.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with one_at_a_time("addresses"):
         yield
 
 

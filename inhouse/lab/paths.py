@@ -1,6 +1,9 @@
 """Where the lab keeps what: one place for every path and label."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 LAB_LABEL = "inhouse.lab"
@@ -25,6 +28,14 @@ def cache_dir() -> Path:
     folder = Path(base) / "inhouse" / "lab"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def one_at_a_time(name: str) -> Iterator[None]:
+    """One process at a time does what has this name, however many labs are started side by side."""
+    with (cache_dir() / f"{name}.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def private_dir(folder: Path) -> Path:
