@@ -62,14 +62,14 @@ def measure(
     with _lines(command, environment) as lines:
         for line in lines:
             tail = [*tail[-15:], line]
-            if _read(line, sizes, dry, weights=graphs == wanted):
+            if read(line, sizes, dry, weights=graphs == wanted):
                 wanted -= 1
                 if not wanted:
                     return sizes
     raise EngineRefuses(f"{file.name}: llama-server ended:\n{''.join(tail)}")
 
 
-def _read(line: str, sizes: Sizes, dry: bool, weights: bool) -> bool:
+def read(line: str, sizes: Sizes, dry: bool, weights: bool = True) -> bool:
     """Take what a line says; True: it was the last of one graph. Graphs share their weights: those count once."""
     if found := BUFFER.search(line):
         device, kind, mib = found[1], found[2], float(found[3])

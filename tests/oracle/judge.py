@@ -110,7 +110,7 @@ def arguments(header: Described, use: Use, batch: int) -> list[str]:
         given += ["--embedding"]
     if use.kv_cache_type != "f16":
         given += ["--cache-type-k", use.kv_cache_type, "--cache-type-v", use.kv_cache_type]
-    if header.architecture.draft_blocks:
+    if header.architecture.draft_blocks and use.draft_tokens:
         given += ["--spec-type", "draft-mtp", "--spec-draft-n-max", str(DRAFT_TOKENS)]
     return given
 
