@@ -50,7 +50,14 @@ def test_a_row_is_taken_no_further_than_somebody_went() -> None:
     assert list(row) == [0, 1, 2, 3, 4] == taken
 
 
-@pytest.mark.parametrize("kind", [Kind(True, False, True), Kind(True, True, False), Kind(False, False, False)])
+KINDS = (
+    Kind(gpu=True, unified=False, images=True, cuda=True, context=491.0),
+    Kind(gpu=True, unified=True, images=False, cuda=False, context=0.0),
+    Kind(gpu=False, unified=False, images=False, cuda=False, context=0.0),
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("use", [Use(2048), Use(8192, 4, "q8_0"), Use(32768)])
 def test_embedding_models_come_by_worth_and_then_by_size(kind: Kind, use: Use) -> None:
     needs, _, _ = decided(host(), parse("ram 16"))

@@ -156,7 +156,8 @@ def test_what_ollama_holds_of_one_slice_is_not_taken_from_what_others_hold_of_th
 def test_what_a_display_draws_is_left_to_it() -> None:
     machine = on("display-on-rtx-4080-super")
     (found,) = machine.cards
-    assert (found.memory_mib, found.taken_mib, found.room_mib) == (16376, 768, 15608)
+    assert (found.memory_mib, found.taken_mib, found.room_mib) == (16376, 768, 16376 - 768 - 367)
+    assert found.kept_mib == 367  # neither free nor used: the driver's own
     assert machine.reasons == (
         "768 of 16376 MiB of RTX 4080 SUPER are held by others (a display) and are left to them.",
     )

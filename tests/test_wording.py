@@ -75,7 +75,7 @@ def test_models_that_take_turns_are_named() -> None:
 
 
 def test_people_who_must_wait_are_told() -> None:
-    made = plan("rtx-4090", people=40, purposes=("chat",), context_length=65536)
+    made = plan("rtx-4090", people=40, purposes=("chat",), context_length=32768)
     assert 1 < made.ollama_num_parallel < 40
     says = f"{made.ollama_num_parallel} requests at a time of 40 wanted: more would not fit, the others wait."
     assert says in made.reasons
@@ -103,7 +103,7 @@ def test_a_smaller_cache_is_told_only_where_the_planner_took_it() -> None:
     def told(made: Plan) -> bool:
         return any(reason.startswith("KV cache in q8_0") for reason in made.reasons)
 
-    chosen = plan("rtx-4090", people=40, purposes=("chat",), context_length=65536)
+    chosen = plan("rtx-4090", people=40, purposes=("chat",), context_length=32768)
     assert (chosen.ollama_kv_cache_type, told(chosen)) == ("q8_0", True)
     assert not told(plan("rtx-4090", kv_cache_type="q8_0"))
     assert not told(plan("ram 1"))

@@ -54,7 +54,7 @@ def as_record(header: Header, use: Use, gpus: int) -> dict[str, object]:
 
     found = header.estimate(use, gpus)
     parts = {name: round(mib, 1) for name, mib in found._asdict().items()}
-    sums = {"gpu": found.gpu, "beside_gpu": found.beside_gpu, "cpu": found.cpu}
+    sums = {"gpu": found.gpu + found.copies, "beside_gpu": found.beside_gpu, "cpu": found.cpu}
     numbers = TypeAdapter(Architecture).dump_python(header.architecture, mode="json", exclude_defaults=True)
     return {
         "model": header.name,
@@ -104,5 +104,6 @@ def _rows(m: Memory) -> list[tuple[str, tuple[float, float, float]]]:
         ("KV cache", (m.kv_cache, 0, m.kv_cache)),
         ("recurrent state", (m.recurrent, 0, m.recurrent)),
         ("compute buffers", (m.compute, m.compute_host, m.compute_cpu)),
-        ("all", (m.gpu, m.beside_gpu, m.cpu)),
+        ("cache of a layer in 16 bits (CUDA)", (m.copies, 0, 0)),
+        ("all", (m.gpu + m.copies, m.beside_gpu, m.cpu)),
     ]

@@ -50,5 +50,5 @@ def decide(machine: Gpu, wanted: Wanted, settings: HostSettings) -> Decision:
     budget = budgets.on_gpus(facts, (card,), 0, images="vision" in settings.purposes)
     budget = replace(budget, usable=min(budget.usable, for_gpu(machine.memory_mib)))
     selection = select(needs, budget)
-    alone = layout([[(c.model, 0.0) for c in selection.chosen]], selection.use, budget.cards)
+    alone = layout([[(c.model, 0.0) for c in selection.chosen]], selection.use, budget)
     return Decision(needs, budget, selection, alone, True, ())

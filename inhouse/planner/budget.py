@@ -42,16 +42,27 @@ class Kind(NamedTuple):
     """Their memory is the host's RAM."""
     images: bool
     """Room is kept on them to work on images."""
+    cuda: bool
+    """They run on CUDA."""
+    context: float
+    """What each program holds of every GPU before it loads a model. MiB."""
+
+    def held(self, load: Load) -> float:
+        """What a model takes of GPUs with all its layers there."""
+        return load.gpu + load.copies if self.cuda else load.gpu
+
+    def beside(self, load: Load) -> float:
+        """What it must find there beyond what it takes."""
+        context = self.context * load.gpus
+        return context + load.image if self.images else context
 
     def needed(self, load: Load) -> float:
         """Free memory a model must find on the accelerator so that all of it runs there."""
-        if not self.gpu:
-            return load.cpu
-        return load.gpu + load.image if self.images else load.gpu
+        return self.held(load) + self.beside(load) if self.gpu else load.cpu
 
     def fixed(self, load: Load) -> float:
         """Of that the part that is there however few layers are."""
-        return load.fixed + load.image if self.images else load.fixed
+        return load.fixed + self.held(load) - load.gpu + self.beside(load)
 
     def least(self, load: Load) -> float:
         """Free memory a model must find on the GPU to be placed there in part."""
@@ -62,13 +73,13 @@ class Kind(NamedTuple):
 
     def whole(self, load: Load) -> Placement:
         """Where a model lies with all its layers on the accelerator."""
-        return Placement(1.0, load.gpu, load.beside) if self.gpu else Placement(0.0, 0.0, load.cpu)
+        return Placement(1.0, self.held(load), load.beside) if self.gpu else Placement(0.0, 0.0, load.cpu)
 
     def in_ram(self, load: Load) -> float:
         """RAM that a model takes then, its GPU's part included where that is the host's RAM."""
         if not self.gpu:
             return load.cpu
-        return load.beside + load.gpu if self.unified else load.beside
+        return load.beside + self.held(load) if self.unified else load.beside
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,13 @@ class Budget:
     @Kept
     def kind(self) -> Kind:
         """How much models need here."""
-        return Kind(bool(self.cards), any(c.unified for c in self.cards), self.images)
+        return Kind(
+            gpu=bool(self.cards),
+            unified=any(c.unified for c in self.cards),
+            images=self.images,
+            cuda=any(c.backend == "cuda" for c in self.cards),
+            context=max((c.context_mib for c in self.cards), default=0.0),
+        )
 
     @Kept
     def free(self) -> float:
@@ -137,6 +154,7 @@ class Budget:
             return None
         share = int((room - fixed) / (needed - fixed) * blocks) / blocks
         on_gpu, in_ram = load.memory.partly(share)
+        on_gpu += self.kind.held(load) - load.gpu
         if not LEAST_SHARE <= share < 1 or in_ram > self.ram:
             return None
         return Placement(share, on_gpu, in_ram)

@@ -9,6 +9,22 @@ STEP_MIB = 256
 NOTHING_BELOW_MIB = 300
 """Drivers and idle consoles hold that much of a GPU (captures of idle cards: 0 to 214 MiB)."""
 
+KEPT_MIB, KEPT_SHARE = 490, 0.008
+"""What NVIDIA's driver keeps of a GPU for itself, where it does not tell: so much, or this part of its memory if more.
+
+nvidia-smi counts it as reserved, and CUDA does not show it. Captures, MiB: 135 of 23,040 (P40), 316 of 24,576 (RTX
+3090), 489 of 24,564 (RTX 4090), 480 of 81,559 (H100), 643 of 81,920 (A100). PyTorch and llama.cpp found less than
+nvidia-smi shows: 375 of 8,188 (laptop RTX 4060, MagicQuill #126 on GitHub), 225 of 8,192 (RTX 3070, codellama #82), 391
+of 16,376 (RTX A4000, VGGT-Long #6), 496 of 32,607 (RTX 5090, llama.cpp #23676).
+"""
+CONTEXT_SHARE, CONTEXT_AT_MOST_MIB = 0.02, 600
+"""What a program that uses CUDA holds of a GPU beside its buffers: a part of the memory, and at most so much.
+
+Measured on an H100: 598 MiB, of which 527 before a model is loaded (docs/h100.md). Published: 451 on an RTX 4090
+(llama.cpp #15860); before a model is loaded 521 and 592 on two RTX 5090 (#23676). It grows with the multiprocessors, so
+smaller cards have less.
+"""
+
 NO_CHECKSUM = "no checksum of it is known, and nothing is installed unchecked"
 """Why an archive of Ollama for other devices is left out."""
 
@@ -35,11 +51,18 @@ class Card:
     """UUID of the GPU or MIG slice, for CUDA_VISIBLE_DEVICES; "" where the driver names none."""
     tflops: float | None = None
     """Dense fp16 TFLOPS; None where the catalogue does not know."""
+    kept_mib: int = 0
+    """What the driver keeps of its memory for itself."""
 
     @property
     def room_mib(self) -> int:
-        """What is not held by others."""
-        return self.memory_mib - self.taken_mib
+        """What programs of Ollama's find."""
+        return self.memory_mib - self.kept_mib - self.taken_mib
+
+    @property
+    def context_mib(self) -> float:
+        """What each program of Ollama's holds of it beside its buffers."""
+        return min(CONTEXT_SHARE * self.memory_mib, CONTEXT_AT_MOST_MIB) if self.backend == "cuda" else 0.0
 
 
 @dataclass(frozen=True)
@@ -49,6 +72,11 @@ class Found:
     cards: tuple[Card, ...] = ()
     reasons: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+def kept(memory_mib: int) -> int:
+    """What NVIDIA's driver likely keeps of a GPU for itself, where it does not tell. MiB."""
+    return round(max(KEPT_SHARE * memory_mib, KEPT_MIB))
 
 
 def in_steps(held_mib: int) -> int:

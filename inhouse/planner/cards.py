@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from inhouse.catalogue.models import Model
 from inhouse.planner import memory
-from inhouse.planner.loads import loads
+from inhouse.planner.budget import Budget
+from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import Card
 from inhouse.planner.memory import Use
 
@@ -62,43 +63,48 @@ class Layout:
     """Tags of models that it puts on one GPU."""
 
 
-def layout(groups: Sequence[Sequence[tuple[Model, float]]], use: Use, cards: Sequence[Card]) -> Layout:
+def layout(groups: Sequence[Sequence[tuple[Model, float]]], use: Use, budget: Budget) -> Layout:
     """Work out what Ollama does by itself, and whether that keeps every model whole.
 
     Args:
         groups: models that are loaded together, each with the room it wants for images.
         use: of the host.
-        cards: the GPUs.
+        budget: of the GPUs.
     """
-    if len(cards) < 2:
+    if len(budget.cards) < 2:
         return Layout(False, frozenset(m.tag for group in groups for m, _ in group))
     alone: set[str] = set()
     for group in groups:
-        whole = _lay(group, use, cards)
+        whole = _lay(group, use, budget)
         if whole is None:
             return Layout(True, frozenset())
         alone |= whole
     return Layout(False, frozenset(alone))
 
 
-def _lay(group: Sequence[tuple[Model, float]], use: Use, cards: Sequence[Card]) -> set[str] | None:
+def _lay(group: Sequence[tuple[Model, float]], use: Use, budget: Budget) -> set[str] | None:
     """Tags of the models that lie on one GPU; None if one of the group would be cut.
 
     Ollama takes the GPU with the most free memory if its prediction is at most 80 % of that, all of them otherwise.
     """
-    free = [float(c.room_mib) for c in cards]
+    kind = budget.kind
+
+    def takes(load: Load) -> float:
+        return kind.held(load) + kind.context * load.gpus
+
+    free = [float(c.room_mib) for c in budget.cards]
     alone = set()
     for model, image in sorted(group, key=lambda pair: -loads(use, 1).of(pair[0]).gpu):
-        one, all_ = loads(use, 1).of(model), loads(use, len(cards)).of(model)
+        one, all_ = loads(use, 1).of(model), loads(use, len(free)).of(model)
         most = max(range(len(free)), key=lambda i: free[i])
         if one.predicted <= memory.SINGLE_GPU_SHARE * free[most]:
-            if one.gpu + image > free[most] - memory.MARGIN_MIB:
+            if takes(one) + image > free[most] - memory.MARGIN_MIB:
                 return None
-            free[most] -= one.gpu
+            free[most] -= takes(one)
             alone.add(model.tag)
             continue
         rooms = [max(f - memory.MARGIN_MIB, 0.0) for f in free]
-        if all_.gpu + image > sum(rooms):
+        if takes(all_) + image > sum(rooms):
             return None
-        free = [f - all_.gpu * room / sum(rooms) for f, room in zip(free, rooms, strict=True)]
+        free = [f - takes(all_) * room / sum(rooms) for f, room in zip(free, rooms, strict=True)]
     return alone

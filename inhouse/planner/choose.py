@@ -121,7 +121,8 @@ def planned(chosen: Chosen, decision: Decision) -> PlannedModel:
     gpus = 1 if model.tag in decision.layout.alone else max(len(budget.cards), 1)
     load = loads(decision.selection.use, gpus).of(model)
     whole = placed.share >= 1
-    gpu_mib = round(load.memory.gpu if whole else placed.gpu)
+    copies = load.copies if budget.kind.cuda else 0.0
+    gpu_mib = round(load.memory.gpu + copies if whole else placed.gpu)
     ram_mib = round(load.memory.beside_gpu if whole else placed.ram)
     speed = chosen.speed
     generation = speed.tokens_per_second if speed else None
@@ -134,7 +135,7 @@ def planned(chosen: Chosen, decision: Decision) -> PlannedModel:
         download_mib=model.file_mib,
         weights_mib=round(load.memory.weights + load.memory.projector),
         kv_cache_mib=round(load.memory.kv_cache + load.memory.recurrent),
-        compute_mib=round(load.memory.compute),
+        compute_mib=round(load.memory.compute + copies),
         gpu_mib=gpu_mib,
         ram_mib=ram_mib,
         gpu_share=round(placed.share, 3),

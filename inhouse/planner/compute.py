@@ -48,9 +48,11 @@ class Buffers(NamedTuple):
     """On all GPUs together."""
     host: float
     """In RAM beside GPUs."""
+    copies: float
+    """On all GPUs together, beyond `gpu`, where they run on CUDA."""
 
 
-def buffers(a: Architecture, batch: Batch, width: float, gpus: int = 1) -> Buffers:
+def buffers(a: Architecture, batch: Batch, width: float, gpus: int = 1, copied: float = 0.0) -> Buffers:
     """Compute buffers of a model.
 
     Args:
@@ -58,6 +60,8 @@ def buffers(a: Architecture, batch: Batch, width: float, gpus: int = 1) -> Buffe
         batch: what one step works on.
         width: numbers of 32 bits alive per token of it, the mask left out.
         gpus: GPUs it is spread over, every layer on one of them.
+        copied: MiB of one layer's cache in 16 bits, where the cache is kept in another type. CUDA's flash attention
+            reads 16 bits alone when it works on more than two tokens, so it makes a copy.
     """
     mask = sum(batch.cells) * batch.tokens * (2 if batch.flash_attention else _WORD) / _MIB
     vector = a.embedding * batch.tokens * _WORD / _MIB
@@ -65,11 +69,12 @@ def buffers(a: Architecture, batch: Batch, width: float, gpus: int = 1) -> Buffe
     logits = a.vocabulary * batch.slots * _WORD / _MIB
     working = width * batch.tokens * _WORD / _MIB
     alone = mask + working + logits
+    copies = max(_attention(a, batch) * batch.tokens * _WORD / _MIB + copied - working, 0.0) if copied else 0.0
     if gpus == 1:
-        return Buffers(alone, alone, mask + HIDDEN_VECTORS * vector + table + logits)
+        return Buffers(alone, alone, mask + HIDDEN_VECTORS * vector + table + logits, copies)
     inner = FAN_OUT * (mask + table) + working - HIDDEN_VECTORS * vector
     spread = gpus * inner + ((gpus - 1) * PASSED_ON + LAST) * vector + logits
-    return Buffers(alone, spread, FAN_OUT * (mask + table) + LAST * vector + logits)
+    return Buffers(alone, spread, FAN_OUT * (mask + table) + LAST * vector + logits, gpus * copies)
 
 
 def drafting(a: Architecture, batch: Batch) -> float:

@@ -179,7 +179,7 @@ def _layout(selection: Selection, budget: Budget) -> Layout:
     whole = [c.placement.share >= 1 for c in selection.chosen]
     staying = [pair for pair, c in zip(want, selection.chosen, strict=True) if c.stays]
     alone = [[*staying, pair] for pair, c, w in zip(want, selection.chosen, whole, strict=True) if not c.stays and w]
-    return layout([want] if selection.together else alone or [staying], selection.use, budget.cards)
+    return layout([want] if selection.together else alone or [staying], selection.use, budget)
 
 
 def _left_alone(machine: Machine, used: Sequence[Card]) -> Iterator[str]:

@@ -43,6 +43,10 @@ class Load(NamedTuple):
     """The part of `gpu` that does not lie in layers: it is on the GPU however few layers are."""
     predicted: float
     """What Ollama takes the model for."""
+    copies: float
+    """What it takes beyond `gpu` on GPUs that run on CUDA."""
+    gpus: int
+    """Over how many GPUs it is spread."""
 
 
 @lru_cache(maxsize=256)
@@ -81,6 +85,8 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
         image=m.vision_reserve,
         fixed=m.fixed,
         predicted=parts.predicted + parts.predicted_per_token * own.context_length * own.parallel,
+        copies=m.copies,
+        gpus=gpus,
     )
 
 

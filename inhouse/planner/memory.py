@@ -12,7 +12,7 @@ from inhouse.catalogue.models import Architecture, KvLayers, RecurrentLayers
 from inhouse.planner import compute
 
 MARGIN_MIB = 1024
-"""What llama.cpp leaves free on every GPU (LLAMA_ARG_FIT_TARGET); it covers the CUDA context too (300 to 600 MiB)."""
+"""What llama.cpp leaves free on every GPU (LLAMA_ARG_FIT_TARGET) beside its CUDA context, which it has by then."""
 SINGLE_GPU_SHARE = 0.8
 """Ollama takes one GPU alone if its prediction is at most this part of the GPU's free memory."""
 DRAFT_TOKENS = 4
@@ -121,10 +121,12 @@ class Memory(NamedTuple):
     """What some architectures hold twice on the CPU."""
     experts: float
     """Of the weights those that lie in experts; llama.cpp leaves these in RAM first when a GPU is too small."""
+    copies: float
+    """Further compute buffers on GPUs that run on CUDA: one layer's cache in 16 bits, where it is kept in others."""
 
     @property
     def gpu(self) -> float:
-        """On the GPU when every layer is there."""
+        """On the GPU when every layer is there, without `copies`."""
         on_gpu = self.weights - self.embedding + self.output_copy
         return on_gpu + self.kv_cache + self.recurrent + self.compute + self.projector
 
@@ -174,7 +176,8 @@ def estimate(model: Described, use: Use, gpus: int = 1, parts: Parts | None = No
     cells = [_cells(kind, context, step) for kind in a.kv]
     work = compute.Batch(step, slots, _masks(a, cells, step), use.flash_attention)
     width = parts.width if use.flash_attention else None
-    found = compute.buffers(a, work, compute.width(a, work) if width is None else width, gpus)
+    copied = _copied(a, cells, slots) if use.kv_cache_type != "f16" else 0.0
+    found = compute.buffers(a, work, compute.width(a, work) if width is None else width, gpus, copied)
     second = compute.drafting(a, work) if drafts else 0.0
     weights = parts.weights if drafts else parts.weights_without_drafts
     return Memory(
@@ -189,6 +192,7 @@ def estimate(model: Described, use: Use, gpus: int = 1, parts: Parts | None = No
         compute_host=found.host + second,
         table_copy=parts.table_copy,
         experts=(weights - parts.tables) * parts.expert_share,
+        copies=found.copies,
     )
 
 
@@ -238,6 +242,15 @@ def _kv_caches(a: Architecture, cells: Sequence[int], slots: int, cache_type: st
         if kind.window is None or not of_one_layer:
             of_one_layer = of_layer
     return (elements * BYTES_PER_ELEMENT[cache_type] + drafts * of_one_layer * BYTES_PER_ELEMENT["f16"]) / 2**20
+
+
+def _copied(a: Architecture, cells: Sequence[int], slots: int) -> float:
+    """Keys and values of the largest layer in 16 bits, of all slots."""
+    sizes = (
+        count * kind.heads * (kind.dim + (kind.dim if kind.value_dim is None else kind.value_dim))
+        for kind, count in zip(a.kv, cells, strict=True)
+    )
+    return max(sizes, default=0) * slots * BYTES_PER_ELEMENT["f16"] / 2**20
 
 
 def per_token(a: Architecture) -> float:

@@ -45,6 +45,7 @@ def cards(gpu: NvidiaGpu, whole: Card, taken_mib: int | None = None) -> tuple[Ca
                 bandwidth_gbs=None if whole.bandwidth_gbs is None else whole.bandwidth_gbs * share,
                 tflops=None if whole.tflops is None else whole.tflops * share,
                 taken_mib=in_steps(held),
+                kept_mib=0,  # a slice's size is without what the driver keeps of the GPU
                 uuid=one.uuid,
             )
         )

@@ -9,7 +9,7 @@ from inhouse.catalogue.releases import releases
 from inhouse.catalogue.version import version
 from inhouse.facts.model import PASSED_THROUGH, DriverState, HostFacts, NvidiaGpu, Virtualization
 from inhouse.planner import by_hand, driver, mig
-from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps
+from inhouse.planner.card import NO_CHECKSUM, Card, Found, in_steps, kept
 from inhouse.planner.driver import AS_IS, Outlook, Owner
 from inhouse.planner.nvidia_names import names, of_id, short
 
@@ -46,13 +46,24 @@ def _future(facts: HostFacts) -> Found:
     reasons: list[str] = []
     for device in driver.usable(facts):
         if row := catalogue.find(device.device_id):
-            cards.append(Card(short(row.name), row.memory_mib, row.bandwidth_gbs, row.compute, tflops=row.tflops))
+            cards.append(_from_row(row))
         else:
             reasons.append(
                 f"{of_id(device.device_id)} is not in the catalogue: how much memory it has is known when its driver "
                 "is there, and models are planned for it then."
             )
     return Found(tuple(cards), tuple(dict.fromkeys(reasons)))
+
+
+def _from_row(row: catalogue.Gpu) -> Card:
+    return Card(
+        name=short(row.name),
+        memory_mib=row.memory_mib,
+        bandwidth_gbs=row.bandwidth_gbs,
+        compute=row.compute,
+        tflops=row.tflops,
+        kept_mib=kept(row.memory_mib),
+    )
 
 
 def present(facts: HostFacts) -> bool:
@@ -110,7 +121,16 @@ def _card(gpu: NvidiaGpu, facts: HostFacts) -> Card:
         taken_mib=in_steps(_held_by_others(gpu, facts)),
         uuid=gpu.uuid,
         tflops=row.tflops if row else None,
+        kept_mib=_kept(gpu),
     )
+
+
+def _kept(gpu: NvidiaGpu) -> int:
+    """What the driver keeps of a GPU for itself: it is neither free nor used."""
+    total, free, used = gpu.memory_total_mib, gpu.memory_free_mib, gpu.memory_used_mib
+    if total is None:
+        return 0
+    return kept(total) if free is None or used is None else max(total - free - used, 0)
 
 
 def _compute(gpu: NvidiaGpu, facts: HostFacts) -> str | None:
