@@ -142,26 +142,26 @@ _KINDS = {
 
 FITTED = Fitted(
     kinds={
-        "pascal": Kind(0.409, 59.2, 1.4, 0.157, 0.0233, 2.57),
-        "volta": Kind(0.832, 75.6, 1.2, 0.139, 0.126, 1.4),
-        "turing": Kind(0.874, 69.9, 1.2, 0.141, 0.18, 1.4),
-        "hbm": Kind(0.63, 100, 1.2, 0.121, 0.161, 1.4),
+        "pascal": Kind(0.409, 59.2, 1.4, 0.159, 0.0233, 2.48),
+        "volta": Kind(0.832, 75.6, 1.2, 0.139, 0.126, 1.46),
+        "turing": Kind(0.874, 69.9, 1.2, 0.141, 0.18, 1.46),
+        "hbm": Kind(0.63, 98, 1.15, 0.114, 0.228, 1.49),
         "ampere": Kind(0.857, 60.4, 1.2, 0.192, 0.158, 1.34),
         "ada": Kind(0.885, 60.2, 1.11, 0.192, 0.318, 1.46),
-        "blackwell": Kind(0.842, 41.2, 1.13, 0.248, 0.234, 1.4),
-        "vulkan": Kind(0.882, 66.8, 1.2, 0.174, 0.209, 2.06),
+        "blackwell": Kind(0.842, 41.2, 1.13, 0.248, 0.234, 1.46),
+        "vulkan": Kind(0.882, 66.8, 1.2, 0.183, 0.209, 2.17),
         "metal": Kind(0.811, 98.4, 1.34, 0.114, 0.034, 1.58),
-        "cuda": Kind(0.848, 57.3, 1.5, 0.192, 0.193, 1.61),
+        "cuda": Kind(0.89, 75.1, 1.41, 0.179, 0.202, 2.08),
     },
     experts=1.02,
-    experts_block_us=11.9,
-    recurrent_block_us=2.46,
+    experts_block_us=12.0,
+    recurrent_block_us=2.28,
     kv=0.942,
-    further_gpu_us=513.0,
-    experts_prompt=0.493,
+    further_gpu_us=534.0,
+    experts_prompt=0.47,
     processors={
         False: Processor(7.62, 0.594, 1.5, 87.7, 0.704, 2.21),
-        True: Processor(11.1, 0.75, 1.19, 125, 0.983, 1.4),
+        True: Processor(11, 0.75, 1.3, 125, 0.983, 1.39),
     },
 )
 """As `python -m tests.speed_fit` printed it."""
