@@ -57,7 +57,7 @@ class Service:
         method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
         self.requests.append(f"{method} {path}")
         if path.startswith("/ws/socket.io"):
-            return self._socket(environ, start) if self.websocket else reply(start, 403, {"error": "no"})
+            return self._web_socket(environ, start) if self.websocket else reply(start, 403, {"error": "no"})
         body = json.loads(environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"null")
         if found := self._open_webui(method, path, body):
             return reply(start, *found)
@@ -66,6 +66,17 @@ class Service:
         if path in ("/api/pull", "/api/delete") and self.forbids_management:
             return reply(start, 403, {"error": "not from here"})
         return self._ollama(path, body, start)
+
+    def _web_socket(self, environ: Environ, start: Start) -> Answer:
+        """A browser that hangs up is no news: of this kind of error wsgiref prints no traceback.
+
+        Printing one in a thread can end pytest, which reads sources meanwhile: "SystemError: AST constructor recursion
+        depth mismatch" (Python 3.11.7, python/cpython#106905).
+        """
+        try:
+            return self._socket(environ, start)
+        except ConnectionError as error:
+            raise ConnectionAbortedError from error
 
     def _open_webui(self, method: str, path: str, body: Any) -> tuple[int, object] | None:
         if (method, path) == ("POST", "/api/v1/auths/signin"):
