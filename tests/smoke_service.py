@@ -74,9 +74,10 @@ class Service:
         depth mismatch" (Python 3.11.7, python/cpython#106905).
         """
         try:
-            return self._socket(environ, start)
+            answer: Answer = self._socket(environ, start)
         except ConnectionError as error:
             raise ConnectionAbortedError from error
+        return answer
 
     def _open_webui(self, method: str, path: str, body: Any) -> tuple[int, object] | None:
         if (method, path) == ("POST", "/api/v1/auths/signin"):
