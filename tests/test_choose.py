@@ -254,7 +254,7 @@ def test_no_model_gets_a_cache_and_slots_that_end_its_engine(memory_mib: int) ->
 
 
 def test_a_smaller_cache_type_is_taken_where_it_buys_context() -> None:
-    plan = plan_for("rtx-3090, ram 64", models=("qwen3:14b", "qwen3:8b"))
+    plan = plan_for("l4, ram 64", models=("qwen3:14b", "qwen3:4b"))
     assert (plan.ollama_kv_cache_type, plan.ollama_context_length) == ("q8_0", 32768)
     roomy = plan_for("a100 80gb, ram 64", models=("qwen3:14b", "qwen3:8b"))
     assert (roomy.ollama_kv_cache_type, roomy.ollama_context_length) == ("f16", 32768)

@@ -43,6 +43,7 @@ def test_what_a_program_holds_beside_its_buffers_is_counted() -> None:
     output = (RECORDINGS / "one-h100-as-it-is.txt").read_text(encoding="utf-8")
     (card,) = judge(parse("gpu1", output, CONTROLLER_TIME), "the CPU").cards
     assert card.room_mib == 81079  # as llama.cpp shows it: "CUDA0: NVIDIA H100 80GB HBM3 (81079 MiB, …)"
+    assert card.seen_mib == pytest.approx(80552, abs=80)  # "78.7 GiB" in Ollama's log, "80552 MiB free" in its engine's
     for case in WHOLE:
         loaded, working = case.overhead
         assert loaded == pytest.approx(card.context_mib, abs=5)

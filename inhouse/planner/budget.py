@@ -51,18 +51,18 @@ class Kind(NamedTuple):
         """What a model takes of GPUs with all its layers there."""
         return load.gpu + load.copies if self.cuda else load.gpu
 
-    def beside(self, load: Load) -> float:
-        """What it must find there beyond what it takes."""
+    def extra(self, load: Load) -> float:
+        """What it must find free there beyond what it takes: its program's own part, and room for images."""
         context = self.context * load.gpus
         return context + load.image if self.images else context
 
     def needed(self, load: Load) -> float:
         """Free memory a model must find on the accelerator so that all of it runs there."""
-        return self.held(load) + self.beside(load) if self.gpu else load.cpu
+        return self.held(load) + self.extra(load) if self.gpu else load.cpu
 
     def fixed(self, load: Load) -> float:
         """Of that the part that is there however few layers are."""
-        return load.fixed + self.held(load) - load.gpu + self.beside(load)
+        return load.fixed + self.held(load) - load.gpu + self.extra(load)
 
     def least(self, load: Load) -> float:
         """Free memory a model must find on the GPU to be placed there in part."""
@@ -118,8 +118,8 @@ class Budget:
 
     @Kept
     def free(self) -> float:
-        """What Ollama finds free while no model is loaded."""
-        return self.usable + len(self.cards) * memory.MARGIN_MIB
+        """What Ollama finds free while no model is loaded: it looks with a program of its own."""
+        return self.usable + sum(memory.MARGIN_MIB - c.context_mib for c in self.cards)
 
     @Kept
     def gpus(self) -> int:
@@ -216,7 +216,7 @@ class Budget:
         """Whether Ollama will put the model on one GPU (or there is only one)."""
         if len(self.cards) <= 1:
             return True
-        limit = max(c.room_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
+        limit = max(c.seen_mib for c in self.cards) * memory.SINGLE_GPU_SHARE
         return self.load(model, use).predicted <= limit
 
     def needed_by(self, model: Model, use: Use) -> float:

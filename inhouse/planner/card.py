@@ -64,6 +64,11 @@ class Card:
         """What each program of Ollama's holds of it beside its buffers."""
         return min(CONTEXT_SHARE * self.memory_mib, CONTEXT_AT_MOST_MIB) if self.backend == "cuda" else 0.0
 
+    @property
+    def seen_mib(self) -> float:
+        """What Ollama finds free before it loads anything: it looks with a program of its own."""
+        return self.room_mib - self.context_mib
+
 
 @dataclass(frozen=True)
 class Found:

@@ -85,7 +85,8 @@ def layout(groups: Sequence[Sequence[tuple[Model, float]]], use: Use, budget: Bu
 def _lay(group: Sequence[tuple[Model, float]], use: Use, budget: Budget) -> set[str] | None:
     """Tags of the models that lie on one GPU; None if one of the group would be cut.
 
-    Ollama takes the GPU with the most free memory if its prediction is at most 80 % of that, all of them otherwise.
+    Ollama takes the GPU with the most free memory if its prediction is at most 80 % of that, all of them otherwise. It
+    looks with a program of its own, whose context is not free then.
     """
     kind = budget.kind
 
@@ -97,7 +98,7 @@ def _lay(group: Sequence[tuple[Model, float]], use: Use, budget: Budget) -> set[
     for model, image in sorted(group, key=lambda pair: -loads(use, 1).of(pair[0]).gpu):
         one, all_ = loads(use, 1).of(model), loads(use, len(free)).of(model)
         most = max(range(len(free)), key=lambda i: free[i])
-        if one.predicted <= memory.SINGLE_GPU_SHARE * free[most]:
+        if one.predicted <= memory.SINGLE_GPU_SHARE * (free[most] - kind.context):
             if takes(one) + image > free[most] - memory.MARGIN_MIB:
                 return None
             free[most] -= takes(one)
