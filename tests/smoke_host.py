@@ -33,6 +33,7 @@ class HostCommands:
     journal: str = ""
     render_nodes: str = "/dev/dri/renderD128"
     vulkan_drivers: str = "radeon_icd.x86_64.json"
+    cpu_flags: str = "fpu sse4_2 avx2"
 
     def write(self, folder: Path) -> Path:
         """Write the commands; returns the folder."""
@@ -53,6 +54,7 @@ class HostCommands:
             "ls": f'case "$1" in *icd.d) {echo(self.vulkan_drivers)};; '
             f"*) {echo(self.render_nodes)}; exit {0 if self.render_nodes else 2};; esac",
             "cat": f'case "$1" in /etc/inhouse/fleet) {echo(self.fleet)};; /proc/uptime) echo 9000.0 1.0;; '
+            f"/proc/cpuinfo) {echo(f'flags : {self.cpu_flags}')};; "
             '*) exec /bin/cat "$@";; esac',
         }
         folder.mkdir(parents=True, exist_ok=True)

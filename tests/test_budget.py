@@ -52,3 +52,13 @@ def test_each_model_has_a_program_of_its_own_on_each_gpu() -> None:
     small, amd = budget("rtx-3060, ram 64"), budget("rx-7900-xtx, ram 64")
     assert small.needed(small.load(LLAMA, use)) == small.load(LLAMA, use).gpu + 0.02 * 12288
     assert amd.needed(amd.load(LLAMA, use)) == amd.load(LLAMA, use).gpu
+
+
+def test_a_processor_with_amx_takes_more() -> None:
+    facts = parse("ram 64")
+    with_amx = replace(facts, cpu=replace(facts.cpu, flags=facts.cpu.flags | {"amx_int8"}))
+    tied = next(model for model in models() if model.tag == "llama3.2:3b")
+    plain, more = budgets.on_cpu(facts, 0), budgets.on_cpu(with_amx, 0)
+    load = plain.load(tied, Use(4096))
+    assert plain.needed(load) == load.cpu
+    assert more.needed(load) - load.cpu == pytest.approx(308 + 0.02 * 1610, abs=3)

@@ -50,6 +50,18 @@ def test_what_a_program_holds_beside_its_buffers_is_counted() -> None:
         assert working <= card.context_mib + memory.MARGIN_MIB / 4
 
 
+def test_every_bar_holds_on_a_processor_with_amx() -> None:
+    measured = [case for case in gpu_page.loaded() if "none" in case.row["options"]]
+    assert len(measured) >= 2
+    for case in measured:
+        assert within(sum_of(case), case.estimated.cpu + case.estimated.amx)
+    assert any(not within(sum_of(case), case.estimated.cpu) for case in measured)
+
+
+def sum_of(case: Case) -> float:
+    return float(sum(mib for key, mib in case.row.items() if key.split()[-1] in ("CPU", "AMX")))
+
+
 def test_ollamas_own_sum_is_the_estimated_one() -> None:
     runs = gpu_page.rows("ollama")
     assert len(runs) == 3

@@ -180,6 +180,15 @@ def test_a_model_that_fell_back_to_the_cpu_names_the_driver_and_keeps_its_measur
     assert "qwen3:8b" in world.measured.generations
 
 
+@pytest.mark.parametrize("flags", ["fpu avx2", "fpu avx512f amx_int8"])
+def test_a_model_on_a_processor_with_amx_is_not_taken_for_one_on_a_gpu(world: World, flags: str) -> None:
+    world.service.gpu_share, world.host.cpu_flags = 0.69, flags
+    models = tuple(replace(model, gpu_share=0.0) for model in world.subject.plan.models)
+    world.plan(accelerator="cpu", models=models)
+    placed = {f"{model.tag} lies on the GPU or the CPU as planned" for model in models}
+    assert failures(world.verify()) == (set() if "amx_int8" in flags else placed)
+
+
 @pytest.mark.parametrize(
     ("host", "cause"),
     [

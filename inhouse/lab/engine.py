@@ -21,6 +21,8 @@ from inhouse.lab import cached
 SUITE = "sid"
 """llama.cpp is in no stable Debian yet."""
 TOOLS = ("llama-server", "llama-quantize")
+LEFT_OUT = ("libggml-cpu-sapphirerapids.so",)
+"""Uses AMX, whose buffers Ollama, and so the stand-in, takes for a GPU's. Without it a lab is alike on every machine."""
 ENGINE_PACKAGES = ("llama.cpp", "libggml0-backend-vulkan")
 DRIVER_PACKAGES = ("mesa-vulkan-drivers",)
 
@@ -52,7 +54,7 @@ def build(cache: Path) -> Path:
     Raises:
         LabError: Debian's packages cannot be fetched.
     """
-    definition = cached.key((SUITE, *ENGINE_PACKAGES, WRAPPER))
+    definition = cached.key((SUITE, *ENGINE_PACKAGES, WRAPPER, *LEFT_OUT))
     return cached.built(cache, "engine", definition, _make_engine)
 
 
@@ -80,7 +82,8 @@ def _make_engine(target: Path) -> None:
         (ollama / "vulkan").mkdir(parents=True)
         llama.mkdir()
         programs = [root / "usr/bin" / tool for tool in TOOLS]
-        processors = sorted((root / BACKENDS).glob("libggml-cpu-*.so"))
+        every = sorted((root / BACKENDS).glob("libggml-cpu-*.so"))
+        processors = [file for file in every if file.name not in LEFT_OUT]
         needed = _needed(root, [*programs, *processors])
         for file in (*programs, *processors, *needed):
             shutil.copyfile(file, llama / file.name)

@@ -45,7 +45,14 @@ class Kind(NamedTuple):
     cuda: bool
     """They run on CUDA."""
     context: float
-    """What each program holds of every GPU before it loads a model. MiB."""
+    """What the program of each model holds of every GPU beside its buffers. MiB."""
+
+    amx: bool = False
+    """Without GPUs: the processor has AMX."""
+
+    def on_cpu(self, load: Load) -> float:
+        """What a model takes of the RAM without GPUs."""
+        return load.cpu + load.amx if self.amx else load.cpu
 
     def held(self, load: Load) -> float:
         """What a model takes of GPUs with all its layers there."""
@@ -58,7 +65,7 @@ class Kind(NamedTuple):
 
     def needed(self, load: Load) -> float:
         """Free memory a model must find on the accelerator so that all of it runs there."""
-        return self.held(load) + self.extra(load) if self.gpu else load.cpu
+        return self.held(load) + self.extra(load) if self.gpu else self.on_cpu(load)
 
     def fixed(self, load: Load) -> float:
         """Of that the part that is there however few layers are."""
@@ -73,12 +80,12 @@ class Kind(NamedTuple):
 
     def whole(self, load: Load) -> Placement:
         """Where a model lies with all its layers on the accelerator."""
-        return Placement(1.0, self.held(load), load.beside) if self.gpu else Placement(0.0, 0.0, load.cpu)
+        return Placement(1.0, self.held(load), load.beside) if self.gpu else Placement(0.0, 0.0, self.on_cpu(load))
 
     def in_ram(self, load: Load) -> float:
         """RAM that a model takes then, its GPU's part included where that is the host's RAM."""
         if not self.gpu:
-            return load.cpu
+            return self.on_cpu(load)
         return load.beside + self.held(load) if self.unified else load.beside
 
 
@@ -102,6 +109,8 @@ class Budget:
     """Tokens/s by tag that were measured on such a device before."""
     avx512: bool = False
     """The processor has AVX-512."""
+    amx: bool = False
+    """It has AMX."""
     spread: int | None = None
     """Number of GPUs a model is taken to lie on; None: all of them, which takes the most memory."""
 
@@ -114,6 +123,7 @@ class Budget:
             images=self.images,
             cuda=any(c.backend == "cuda" for c in self.cards),
             context=max((c.context_mib for c in self.cards), default=0.0),
+            amx=self.amx and not self.cards,
         )
 
     @Kept
@@ -251,7 +261,8 @@ def on_cpu(facts: HostFacts, services_mib: int, speeds: Speeds = NONE) -> Budget
     """Budget of a host's processor."""
     ram, device = _ram(facts, services_mib), device_name(facts, ())
     measured = _measured(speeds, device)
-    return Budget((), facts.memory_total_mib, ram, ram, facts.cpu.cores, False, device, measured, _avx512(facts))
+    amx = "amx_int8" in facts.cpu.flags
+    return Budget((), facts.memory_total_mib, ram, ram, facts.cpu.cores, False, device, measured, _avx512(facts), amx)
 
 
 def _measured(speeds: Speeds, device: str) -> Mapping[str, float]:

@@ -47,6 +47,8 @@ class Load(NamedTuple):
     """What it takes beyond `gpu` on GPUs that run on CUDA."""
     gpus: int
     """Over how many GPUs it is spread."""
+    amx: float
+    """What it takes beyond `cpu` on a processor with AMX."""
 
 
 @lru_cache(maxsize=256)
@@ -87,6 +89,7 @@ def _load(model: Model, use: Use, gpus: int) -> Load:
         predicted=parts.predicted + parts.predicted_per_token * own.context_length * own.parallel,
         copies=m.copies,
         gpus=gpus,
+        amx=m.amx,
     )
 
 

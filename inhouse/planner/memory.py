@@ -15,6 +15,8 @@ MARGIN_MIB = 1024
 """What llama.cpp leaves free on every GPU (LLAMA_ARG_FIT_TARGET) beside its CUDA context, which it has by then."""
 SINGLE_GPU_SHARE = 0.8
 """Ollama takes one GPU alone if its prediction is at most this part of the GPU's free memory."""
+AMX_PADDING = 0.02
+"""On processors with AMX weights take this much more: measured 1.6 to 2.0 % (docs/memory.md)."""
 DRAFT_TOKENS = 4
 """Tokens that Ollama lets a model with draft layers guess ahead (draft_num_predict)."""
 
@@ -140,6 +142,11 @@ class Memory(NamedTuple):
         """In the host's RAM when there is no GPU."""
         loaded = self.weights + self.table_copy + self.projector
         return loaded + self.kv_cache + self.recurrent + self.compute_cpu
+
+    @property
+    def amx(self) -> float:
+        """In RAM beyond `cpu`, where the processor has AMX: weights are padded, and a tied table is there twice."""
+        return AMX_PADDING * (self.weights - self.embedding) + max(self.output_copy - self.table_copy, 0.0)
 
     @property
     def vision_reserve(self) -> float:

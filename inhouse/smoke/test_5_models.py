@@ -20,6 +20,8 @@ SHARE_TOLERANCE = 0.1
 """A planned part is an estimate; this much less of it on the GPU is still as planned."""
 ON_CPU = 0.5
 """Below this share a model planned for the CPU is there: a few buffers are always on the device (8 % seen)."""
+AMX = "amx_int8"
+"""With it Ollama counts weights on the processor as if they lay on a GPU (0.34.4: 69 % of a model on a host with none)."""
 ROUNDING = 256
 """The engine rounds a context up to a multiple of this, in tokens."""
 STREAMED = 0.3
@@ -75,7 +77,8 @@ def test_placed(host: Host, model: PlannedModel, measured: Measured, subject: Su
     """{model.tag} lies on the GPU or the CPU as planned"""
     share = _loaded(measured, model, subject).gpu_share
     if model.gpu_share == 0:
-        as_planned, expected = share < ON_CPU, "on the CPU, as planned"
+        counts_wrongly = share >= ON_CPU and AMX in output(host, "cat /proc/cpuinfo").split()
+        as_planned, expected = share < ON_CPU or counts_wrongly, "on the CPU, as planned"
     elif model.gpu_share >= WHOLE:
         as_planned, expected = share >= WHOLE, "all of it on the GPU"
     else:

@@ -5,6 +5,7 @@ arithmetic on zeros takes less power, so a GPU clocks higher.
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from gguf import GGUFReader
 
 from tests.oracle import layouts
 from tests.oracle.layouts import Model
+from tests.oracle.sparse import Value
 
 BLOCKS = 4096
 """Random blocks of each type, repeated over the tensor."""
@@ -34,9 +36,9 @@ MXFP4_BLOCK, MXFP4_EXPONENT = 17, 120
 PIECE = 64 * 2**20
 
 
-def write(path: Path, model: Model) -> None:
-    """Write a model's file with random weights."""
-    layouts.write(path, model)
+def write(path: Path, model: Model, words: Mapping[str, Value] | None = None) -> None:
+    """Write a model's file with random weights; `words` in place of its own vocabulary."""
+    layouts.write(path, model, words)
     random = np.random.default_rng(1)
     patterns: dict[str, bytes] = {}
     pieces: list[tuple[int, int, bytes]] = []

@@ -1,9 +1,11 @@
 """Measures llama.cpp on the GPU of this machine: what it plans there, what it really takes, and how fast it answers.
 
     python -m tests.oracle.gpu SERVER FOLDER RESULT [planned] [loaded] [TAG…]
+    python -m tests.oracle.gpu_ollama OLLAMA FOLDER RESULT
 
 SERVER is a `llama-server` that finds a GPU, FOLDER has room for the largest model, RESULT gets a line of JSON for each
-case as soon as it is done. `planned` goes through the cases of `make oracle`; `loaded` starts models for real.
+case as soon as it is done. `planned` goes through the cases of `make oracle`; `loaded` starts models for real. The
+second command asks a real Ollama that serves with such an engine.
 No GPU is needed to read a RESULT: tests/data/h100.jsonl is one; tests/test_oracle_gpu.py judges the estimator by it.
 """
 
@@ -90,17 +92,18 @@ def _say(out: IO[str], line: dict[str, Any]) -> None:
 
 def _host() -> dict[str, Any]:
     model = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name"))
-    gpu = _nvidia("name,driver_version,memory.total,memory.used,memory.reserved")
+    gpu = nvidia("name,driver_version,memory.total,memory.used,memory.reserved")
     return {"processor": model.partition(": ")[2], "cores": os.cpu_count(), "gpu": gpu}
 
 
-def _nvidia(fields: str) -> str:
+def nvidia(fields: str) -> str:
+    """What nvidia-smi says of the first GPU: values without units, by commas."""
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _used_mib() -> float:
-    return float(_nvidia("memory.used"))
+    return float(nvidia("memory.used"))
 
 
 def _all_planned(server: Path, folder: Path, out: IO[str], tags: Sequence[str]) -> int:
@@ -195,7 +198,7 @@ def _loaded(server: Path, file: Path, load: Load) -> dict[str, Any]:
 def _serving(command: Sequence[str | Path], log: Path) -> Iterator[str]:
     url = "http://127.0.0.1:18099"
     given = [*command, "--port", "18099", "--host", "127.0.0.1", "--offline", "--no-webui", "-fit", "off"]
-    given += ["--load-mode", "none", "--log-verbosity", "4"]  # as Ollama gives them
+    given += ["--load-mode", "none", "--log-verbosity", "4"]  # without mmap a model is loaded faster
     with log.open("w") as out, subprocess.Popen(given, stdout=out, stderr=subprocess.STDOUT) as server:
         try:
             _until_ready(url, server, log)

@@ -27,8 +27,9 @@ built for this GPU with CUDA 13.0), started as Ollama starts it. Models are GGUF
 random weights. On a machine with such an engine:
 
     python -m tests.oracle.gpu LLAMA-SERVER FOLDER RESULT.jsonl
+    python -m tests.oracle.gpu_ollama OLLAMA FOLDER RESULT.jsonl
 
-measures anew. `tests/test_oracle_gpu.py` judges the estimator by the recording; the bars are [oracle.md](oracle.md)'s.
+measure anew. `tests/test_oracle_gpu.py` judges the estimator by the recording; the bars are [oracle.md](oracle.md)'s.
 
 ## Memory
 

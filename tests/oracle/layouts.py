@@ -702,10 +702,11 @@ LAYOUTS: Mapping[str, Callable[[Layout], None]] = {
 }
 
 
-def write(path: Path, model: Model) -> int:
-    """Write a model's file; return the bytes of its tensors."""
+def write(path: Path, model: Model, words: Mapping[str, Value] | None = None) -> int:
+    """Write a model's file, with its own vocabulary if none is given; return the bytes of its tensors."""
     layout = Layout(model)
     LAYOUTS[model.name](layout)
     size = model.architecture.vocabulary
-    words = sparse.word_pieces(size) if "bert" in model.name else sparse.vocabulary(size, "gemma" in model.name)
-    return sparse.write(path, model.name, layout.metadata | words, layout.tensors)
+    if words is None:
+        words = sparse.word_pieces(size) if "bert" in model.name else sparse.vocabulary(size, "gemma" in model.name)
+    return sparse.write(path, model.name, layout.metadata | dict(words), layout.tensors)

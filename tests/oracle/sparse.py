@@ -69,6 +69,16 @@ def vocabulary(size: int, short: bool) -> dict[str, Value]:
     }
 
 
+def bytes_first(size: int) -> dict[str, Value]:
+    """A vocabulary in which every text is a sequence of bytes, a token each."""
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    return vocabulary(size, short=False) | {
+        "tokenizer.ggml.tokens": [*tokens, *(f"t{i:028}" for i in range(len(tokens), size))],
+        "tokenizer.ggml.token_type": [2, 3, 3, *[6] * 256, *[1] * (size - len(tokens))],
+        "tokenizer.ggml.unknown_token_id": 0,
+    }
+
+
 def word_pieces(size: int) -> dict[str, Value]:
     """A vocabulary of that many tokens for BERT."""
     return {
