@@ -21,7 +21,7 @@ SHARE_TOLERANCE = 0.1
 ON_CPU = 0.5
 """Below this share a model planned for the CPU is there: a few buffers are always on the device (8 % seen)."""
 AMX = "amx_int8"
-"""With it Ollama counts weights on the processor as if they lay on a GPU (0.34.4: 69 % of a model on a host with none)."""
+"""With it Ollama counts weights in RAM as if they lay on a GPU (0.34.4: 69 % of a model on a host without one)."""
 ROUNDING = 256
 """The engine rounds a context up to a multiple of this, in tokens."""
 STREAMED = 0.3
