@@ -22,7 +22,7 @@ SUITE = "sid"
 """llama.cpp is in no stable Debian yet."""
 TOOLS = ("llama-server", "llama-quantize")
 LEFT_OUT = ("libggml-cpu-sapphirerapids.so",)
-"""Uses AMX, whose buffers Ollama, and so the stand-in, takes for a GPU's. Without it labs are alike on every machine."""
+"""Uses AMX, whose buffers Ollama, and so the stand-in, takes for a GPU's. Without it all machines' labs are alike."""
 ENGINE_PACKAGES = ("llama.cpp", "libggml0-backend-vulkan")
 DRIVER_PACKAGES = ("mesa-vulkan-drivers",)
 
