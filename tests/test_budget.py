@@ -1,5 +1,6 @@
 """What models may take on a host's GPUs, and what each needs there beside its buffers."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,14 @@ from inhouse.planner import budget as budgets
 from inhouse.planner import memory
 from inhouse.planner.budget import Budget
 from inhouse.planner.card import CONTEXT_AT_MOST_MIB, KEPT_MIB
+from inhouse.planner.cards import layout
 from inhouse.planner.hardware import parse
+from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import judge
 from inhouse.planner.memory import Use
+from tests.test_choose import plan_for
 
-LLAMA = next(model for model in models() if model.tag == "llama3.1:8b")
+LLAMA, QWEN = (next(model for model in models() if model.tag == tag) for tag in ("llama3.1:8b", "qwen3:4b"))
 
 
 def budget(hardware: str | HostFacts) -> Budget:
@@ -52,6 +56,38 @@ def test_each_model_has_a_program_of_its_own_on_each_gpu() -> None:
     small, amd = budget("rtx-3060, ram 64"), budget("rx-7900-xtx, ram 64")
     assert small.needed(small.load(LLAMA, use)) == small.load(LLAMA, use).gpu + 0.02 * 12288
     assert amd.needed(amd.load(LLAMA, use)) == amd.load(LLAMA, use).gpu
+
+
+def test_the_plan_counts_the_copy_on_cuda_alone() -> None:
+    wanted = {"models": ("llama3.1:8b",), "context_length": 32768, "parallel": 4, "kv_cache_type": "q8_0"}
+    (by_nvidia,) = plan_for("rtx-4090, ram 64", **wanted).models
+    (by_amd,) = plan_for("rx-7900-xtx, ram 64", **wanted).models
+    assert by_nvidia.gpu_mib - by_amd.gpu_mib == by_nvidia.compute_mib - by_amd.compute_mib == 240
+
+
+def test_what_ollama_finds_free_is_less_by_the_program_it_looks_with() -> None:
+    here = budget("rtx-3090 x2, ram 64")
+    room, context = 24576 - KEPT_MIB, 0.02 * 24576
+    assert here.free == pytest.approx(2 * (room - context))
+    share = memory.SINGLE_GPU_SHARE
+    between = Use(context_where(lambda load: load.predicted > share * (room - context)))
+    assert share * (room - context) < here.load(QWEN, between).predicted < share * room
+    assert not here.alone(QWEN, between)
+    assert layout([[(QWEN, 0.0)]], between, here).alone == frozenset()
+
+
+def test_a_model_on_one_gpu_of_two_must_leave_room_for_its_program() -> None:
+    here, most = budget("rtx-3090 x2, ram 64"), 24576 - KEPT_MIB - memory.MARGIN_MIB
+    use = Use(context_where(lambda load: load.gpu + 0.02 * 24576 > most))
+    one = loads(use, 1).of(QWEN)
+    assert one.gpu < most
+    assert here.alone(QWEN, use)
+    assert layout([[(QWEN, 0.0)]], use, here).spread
+
+
+def context_where(holds: Callable[[Load], bool]) -> int:
+    """The least context, in steps of 256 tokens, at which that holds for qwen3:4b on one GPU."""
+    return next(context for context in range(4096, 262144, 256) if holds(loads(Use(context), 1).of(QWEN)))
 
 
 def test_a_processor_with_amx_takes_more() -> None:

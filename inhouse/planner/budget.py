@@ -54,14 +54,21 @@ class Kind(NamedTuple):
         """What a model takes of the RAM without GPUs."""
         return load.cpu + load.amx if self.amx else load.cpu
 
+    def copies(self, load: Load) -> float:
+        """What a quantized cache costs on these GPUs beside itself."""
+        return load.copies if self.cuda else 0.0
+
     def held(self, load: Load) -> float:
         """What a model takes of GPUs with all its layers there."""
-        return load.gpu + load.copies if self.cuda else load.gpu
+        return load.gpu + self.copies(load)
+
+    def program(self, load: Load) -> float:
+        """What its program holds of them beside that."""
+        return self.context * load.gpus
 
     def extra(self, load: Load) -> float:
         """What it must find free there beyond what it takes: its program's own part, and room for images."""
-        context = self.context * load.gpus
-        return context + load.image if self.images else context
+        return self.program(load) + load.image if self.images else self.program(load)
 
     def needed(self, load: Load) -> float:
         """Free memory a model must find on the accelerator so that all of it runs there."""
@@ -69,7 +76,7 @@ class Kind(NamedTuple):
 
     def fixed(self, load: Load) -> float:
         """Of that the part that is there however few layers are."""
-        return load.fixed + self.held(load) - load.gpu + self.extra(load)
+        return load.fixed + self.copies(load) + self.extra(load)
 
     def least(self, load: Load) -> float:
         """Free memory a model must find on the GPU to be placed there in part."""
@@ -164,7 +171,7 @@ class Budget:
             return None
         share = int((room - fixed) / (needed - fixed) * blocks) / blocks
         on_gpu, in_ram = load.memory.partly(share)
-        on_gpu += self.kind.held(load) - load.gpu
+        on_gpu += self.kind.copies(load)
         if not LEAST_SHARE <= share < 1 or in_ram > self.ram:
             return None
         return Placement(share, on_gpu, in_ram)

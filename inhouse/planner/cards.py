@@ -91,7 +91,7 @@ def _lay(group: Sequence[tuple[Model, float]], use: Use, budget: Budget) -> set[
     kind = budget.kind
 
     def takes(load: Load) -> float:
-        return kind.held(load) + kind.context * load.gpus
+        return kind.held(load) + kind.program(load)
 
     free = [float(c.room_mib) for c in budget.cards]
     alone = set()

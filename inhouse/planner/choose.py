@@ -121,7 +121,7 @@ def planned(chosen: Chosen, decision: Decision) -> PlannedModel:
     gpus = 1 if model.tag in decision.layout.alone else max(len(budget.cards), 1)
     load = loads(decision.selection.use, gpus).of(model)
     whole = placed.share >= 1
-    copies = load.copies if budget.kind.cuda else 0.0
+    copies = budget.kind.copies(load)
     gpu_mib = round(load.memory.gpu + copies if whole else placed.gpu)
     ram_mib = round(load.memory.beside_gpu if whole else placed.ram)
     speed = chosen.speed
