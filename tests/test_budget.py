@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from inhouse.catalogue.models import models
+from inhouse.catalogue.models import Model, models
 from inhouse.facts.model import HostFacts
 from inhouse.planner import budget as budgets
 from inhouse.planner import memory
 from inhouse.planner.budget import Budget
 from inhouse.planner.card import CONTEXT_AT_MOST_MIB, KEPT_MIB
-from inhouse.planner.cards import layout
+from inhouse.planner.cards import Layout, layout
 from inhouse.planner.hardware import parse
 from inhouse.planner.loads import Load, loads
 from inhouse.planner.machine import judge
@@ -70,24 +70,25 @@ def test_what_ollama_finds_free_is_less_by_the_program_it_looks_with() -> None:
     room, context = 24576 - KEPT_MIB, 0.02 * 24576
     assert here.free == pytest.approx(2 * (room - context))
     share = memory.SINGLE_GPU_SHARE
-    between = Use(context_where(lambda load: load.predicted > share * (room - context)))
-    assert share * (room - context) < here.load(QWEN, between).predicted < share * room
-    assert not here.alone(QWEN, between)
-    assert layout([[(QWEN, 0.0)]], between, here).alone == frozenset()
+    between = Use(context_where(LLAMA, lambda load: load.predicted > share * (room - context)))
+    assert share * (room - context) < here.load(LLAMA, between).predicted < share * room
+    assert not here.alone(LLAMA, between)
+    assert layout([[(LLAMA, 0.0)]], between, here) == Layout(spread=False, alone=frozenset())
 
 
 def test_a_model_on_one_gpu_of_two_must_leave_room_for_its_program() -> None:
     here, most = budget("rtx-3090 x2, ram 64"), 24576 - KEPT_MIB - memory.MARGIN_MIB
-    use = Use(context_where(lambda load: load.gpu + 0.02 * 24576 > most))
+    use = Use(context_where(QWEN, lambda load: load.gpu + 0.02 * 24576 > most))
     one = loads(use, 1).of(QWEN)
     assert one.gpu < most
     assert here.alone(QWEN, use)
     assert layout([[(QWEN, 0.0)]], use, here).spread
 
 
-def context_where(holds: Callable[[Load], bool]) -> int:
-    """The least context, in steps of 256 tokens, at which that holds for qwen3:4b on one GPU."""
-    return next(context for context in range(4096, 262144, 256) if holds(loads(Use(context), 1).of(QWEN)))
+def context_where(model: Model, holds: Callable[[Load], bool]) -> int:
+    """The least context, in steps of 256 tokens, at which that holds for a model on one GPU."""
+    contexts = range(4096, model.context_trained, 256)
+    return next(context for context in contexts if holds(loads(Use(context), 1).of(model)))
 
 
 def test_a_processor_with_amx_takes_more() -> None:
