@@ -14,13 +14,14 @@ import os
 import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
+
+import httpx
 
 from inhouse.catalogue import gguf
 from inhouse.planner import memory
@@ -33,7 +34,13 @@ TOKENS = 64
 """Generated for each speed."""
 ROUNDS = 3
 """The first makes the server's graphs, and does not count."""
-UNTIL_LOADED_S, ANSWER_S = 180, 120
+UNTIL_READY_S, ANSWER_S = 180, 300
+PORT: Final = 18099
+URL: Final = f"http://127.0.0.1:{PORT}"
+SERVED: Final = (
+    *("--port", str(PORT), "--host", "127.0.0.1", "--offline", "--no-webui", "-fit", "off"),
+    *("--load-mode", "none", "--log-verbosity", "4"),  # without mmap a model is loaded faster
+)
 
 
 @dataclass(frozen=True)
@@ -175,9 +182,11 @@ def _loaded(server: Path, file: Path, load: Load) -> dict[str, Any]:
     batch = memory.first_batch(row, load.use.context_length, load.use.parallel)
     before, started = _used_mib(), time.monotonic()
     log = file.with_suffix(".log")
-    with _serving([server, "-m", file, *judge.arguments(row, load.use, batch), *load.on_gpu], log) as url:
+    log.unlink(missing_ok=True)
+    command: list[str | Path] = [server, "-m", file, *judge.arguments(row, load.use, batch), *load.on_gpu, *SERVED]
+    with serving(command, log, URL, "/health") as client:
         load_s, loaded = time.monotonic() - started, _used_mib()
-        speeds = [_speed(url, prompt) for prompt in load.prompts]
+        speeds = [_speed(client, prompt) for prompt in load.prompts]
         used = _used_mib()
     sizes = engine.Sizes()
     for text in log.read_text(errors="replace").splitlines():
@@ -195,38 +204,50 @@ def _loaded(server: Path, file: Path, load: Load) -> dict[str, Any]:
 
 
 @contextmanager
-def _serving(command: Sequence[str | Path], log: Path) -> Iterator[str]:
-    url = "http://127.0.0.1:18099"
-    given = [*command, "--port", "18099", "--host", "127.0.0.1", "--offline", "--no-webui", "-fit", "off"]
-    given += ["--load-mode", "none", "--log-verbosity", "4"]  # without mmap a model is loaded faster
-    with log.open("w") as out, subprocess.Popen(given, stdout=out, stderr=subprocess.STDOUT) as server:
+def serving(
+    command: Sequence[str | Path], log: Path, url: str, ready: str, environment: Mapping[str, str] | None = None
+) -> Iterator[httpx.Client]:
+    """Run a server for as long as the block lasts; yields a client of it once it answers.
+
+    Args:
+        command: that starts it.
+        log: gets what it says.
+        url: where it listens.
+        ready: path that it answers with 200 when it is ready.
+        environment: of the server.
+
+    Raises:
+        EngineRefuses: it ended, or was not ready in time.
+    """
+    with log.open("a") as out, subprocess.Popen(command, stdout=out, stderr=out, env=environment) as server:
         try:
-            _until_ready(url, server, log)
-            yield url
+            with httpx.Client(base_url=url, timeout=ANSWER_S) as client:
+                _until_ready(client, ready, server, log)
+                yield client
         finally:
-            server.kill()
+            server.terminate()
 
 
-def _until_ready(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + UNTIL_LOADED_S
+def _until_ready(client: httpx.Client, path: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + UNTIL_READY_S
     while time.monotonic() < deadline and server.poll() is None:
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.2)
+            if client.get(path).status_code == httpx.codes.OK:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)  # a model of 40 GiB takes seconds
     raise engine.EngineRefuses("".join(log.read_text(errors="replace").splitlines(keepends=True)[-12:]))
 
 
-def _speed(url: str, prompt: int) -> dict[str, Any]:
+def _speed(client: httpx.Client, prompt: int) -> dict[str, Any]:
     """Tokens/s of the engine's own clock: of a prompt, and of what is generated after it."""
-    rounds = [_answer(url, prompt, seed) for seed in range(ROUNDS)][1:]
+    rounds = [_answer(client, prompt, seed) for seed in range(ROUNDS)][1:]
     reading, generating = zip(*rounds, strict=True)
     return {"prompt": prompt, "prompt_per_second": reading, "tokens_per_second": generating}
 
 
-def _answer(url: str, prompt: int, seed: int) -> tuple[float, float]:
+def _answer(client: httpx.Client, prompt: int, seed: int) -> tuple[float, float]:
     asked = {
         "prompt": [1000 + (7919 * (i + seed)) % 20000 for i in range(prompt)],
         "n_predict": TOKENS,
@@ -235,11 +256,7 @@ def _answer(url: str, prompt: int, seed: int) -> tuple[float, float]:
         "temperature": 0.8,
         "seed": seed,
     }
-    request = urllib.request.Request(
-        f"{url}/completion", json.dumps(asked).encode(), {"Content-Type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
-        timings = json.load(answer)["timings"]
+    timings = client.post("/completion", json=asked).raise_for_status().json()["timings"]
     assert timings["prompt_n"] == prompt, timings
     assert timings["predicted_n"] == TOKENS, timings
     return round(timings["prompt_per_second"], 1), round(timings["predicted_per_second"], 2)

@@ -7,18 +7,15 @@ JSON for each environment, as tests/data/h100.jsonl has them.
 import hashlib
 import json
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from tests.oracle import cases, filled, sparse
-from tests.oracle.gpu import TOKENS, nvidia
+from tests.oracle.gpu import TOKENS, nvidia, serving
 
 TAG: Final = "llama3.1:8b"
 NAME: Final = "measured"
@@ -40,7 +37,6 @@ ENVIRONMENTS: Final[Sequence[Mapping[str, str]]] = (
         "OLLAMA_KV_CACHE_TYPE": "q8_0",
     },
 )
-UNTIL_UP_S, ANSWER_S = 60, 300
 
 
 def main(program: Path, folder: Path, result: Path) -> int:
@@ -49,7 +45,9 @@ def main(program: Path, folder: Path, result: Path) -> int:
     _store(models)
     with result.open("a") as out:
         for environment in ENVIRONMENTS:
-            with _serving(program, models, environment, folder / "ollama.log") as client:
+            given = {**os.environ, **environment, "HOME": str(folder), "OLLAMA_MODELS": str(models)}
+            given |= {"OLLAMA_HOST": URL, "OLLAMA_NO_CLOUD": "1"}
+            with serving([program, "serve"], folder / "ollama.log", URL, "/api/version", given) as client:
                 out.write(json.dumps({"ollama": _measured(client, environment)}) + "\n")
     return 0
 
@@ -82,35 +80,6 @@ def _blob(blobs: Path, kind: str, content: bytes) -> dict[str, Any]:
     digest = hashlib.sha256(content).hexdigest()
     (blobs / f"sha256-{digest}").write_bytes(content)
     return {"mediaType": f"application/vnd.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
-
-
-@contextmanager
-def _serving(program: Path, models: Path, environment: Mapping[str, str], log: Path) -> Iterator[httpx.Client]:
-    base = {"HOME": str(models.parent), "OLLAMA_MODELS": str(models), "OLLAMA_HOST": URL, "OLLAMA_NO_CLOUD": "1"}
-    with (
-        log.open("a") as out,
-        subprocess.Popen(
-            [program, "serve"], stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **base, **environment}
-        ) as server,
-    ):
-        try:
-            with httpx.Client(base_url=URL, timeout=ANSWER_S) as client:
-                _until_up(client)
-                yield client
-        finally:
-            server.terminate()
-
-
-def _until_up(client: httpx.Client) -> None:
-    deadline = time.monotonic() + UNTIL_UP_S
-    while True:
-        try:
-            client.get("/api/version").raise_for_status()
-            return
-        except httpx.HTTPError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
 
 
 def _measured(client: httpx.Client, environment: Mapping[str, str]) -> dict[str, Any]:
